@@ -1,0 +1,13 @@
+//! Avro schemas, topics, decode plans and the wire format: what may be said on each topic.
+//!
+//! The one idea: a *decode plan* is compiled once from a writer's schema and the fields that a topology needs, and then
+//! turns a message into a row of borrowed values without allocating. Everything else here serves that: the schemas it is
+//! compiled from, the values it gives, the JSON that people read and write, and the registry that holds every version.
+//!
+//! The default features hold the registry (I/O); the engine leaves them off.
+
+pub mod types;
+pub mod value;
+
+pub use types::{EnumType, Field, FieldType, RecordType, Type};
+pub use value::{Decimal, Value, ValueRef};
