@@ -1,0 +1,60 @@
+# Headwater's commands. `make help` lists them. One profile (dev) serves up, test and CI, so that everything is built once.
+
+LISTEN ?= 127.0.0.1:8080
+FUZZ_SECONDS ?= 20
+CARGO ?= cargo
+HEADWATER := target/debug/headwater
+
+.PHONY: help up build tools test lint fuzz bench release clean-data
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: build ## build, start Headwater at http://127.0.0.1:8080, load the demo on the first start
+	@exec $(HEADWATER) up --listen $(LISTEN) --demo
+
+build: tools ## build the headwater program
+	@$(CARGO) build --locked --package headwater
+
+# A C compiler, for the embedded SQLite. Installed only where it is missing.
+tools:
+	@missing=; \
+	command -v cc >/dev/null 2>&1 || missing="$$missing gcc libc6-dev"; \
+	command -v pkg-config >/dev/null 2>&1 || missing="$$missing pkg-config"; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; \
+		elif command -v sudo >/dev/null 2>&1; then as_root=sudo; \
+		else echo "The build needs$$missing. Install them as root: apt-get install$$missing" >&2; exit 2; fi; \
+		command -v apt-get >/dev/null 2>&1 || { echo "The build needs$$missing: install them with your system's packages." >&2; exit 2; }; \
+		echo "Installing$$missing, which the build needs"; \
+		$$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@command -v $(CARGO) >/dev/null 2>&1 || { echo "The build needs a Rust toolchain: https://rustup.rs" >&2; exit 2; }
+
+test: tools ## every test: the crates', then the declared domains' own
+	$(CARGO) test --locked --workspace
+	$(HEADWATER) check
+	$(HEADWATER) test
+
+lint: tools ## formatting, clippy with warnings denied, licences, bans and sources
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) deny --locked check licenses bans sources
+
+# libFuzzer's flags are unstable; the bootstrap switch lets the stable compiler take them.
+fuzz: tools ## malformed messages against the decoder, for FUZZ_SECONDS
+	@for target in $$($(CARGO) fuzz list); do \
+		echo "fuzz $$target for $(FUZZ_SECONDS) s"; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 || exit 1; \
+	done
+
+bench: release ## criterion's benches, then whole paths; see BENCHMARKS.md
+	$(CARGO) bench --locked --workspace --benches
+	target/release/headwater bench
+
+release: tools ## an optimised program, at target/release/headwater
+	$(CARGO) build --locked --release --package headwater
+
+clean-data: ## forget all of the embedded default's data: log, registry, views, files, keys
+	rm -rf data
