@@ -6,8 +6,16 @@
 //!
 //! The default features hold the registry (I/O); the engine leaves them off.
 
+pub mod avsc;
+pub mod instant;
+mod layout;
+pub mod topic;
 pub mod types;
 pub mod value;
+pub mod wire;
 
-pub use types::{EnumType, Field, FieldType, RecordType, Type};
+pub use avsc::{Schema, SchemaError};
+pub use topic::{Event, Topic};
+pub use types::{EnumType, Field, FieldType, RecordLink, RecordType, Type};
 pub use value::{Decimal, Value, ValueRef};
+pub use wire::SchemaId;

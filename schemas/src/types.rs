@@ -3,7 +3,7 @@
 //! A union of null and one other type is that type, nullable; any other union is a [`Type::Union`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::Value;
 
@@ -39,8 +39,18 @@ pub enum Type {
     /// Keys are strings.
     Map(Arc<FieldType>),
     Record(Arc<RecordType>),
+    /// A record that encloses this place, as in a tree: the same values as [`Type::Record`].
+    Recursive(RecordLink),
     /// Two or more branches other than null.
     Union(Arc<[Type]>),
+}
+
+/// The way back to a record from inside itself. It does not keep the record alive: whoever holds the enclosing
+/// [`RecordType`] does.
+#[derive(Clone)]
+pub struct RecordLink {
+    name: Arc<str>,
+    record: Weak<RecordType>,
 }
 
 /// A type and whether null is one of its values.
@@ -55,6 +65,8 @@ pub struct FieldType {
 pub struct EnumType {
     /// Full name, with the namespace.
     pub name: String,
+    /// Full names by which a writer may know it.
+    pub aliases: Vec<String>,
     pub symbols: Vec<String>,
     /// The symbol that stands for a writer's symbol that the reader does not know.
     pub default: Option<String>,
@@ -65,6 +77,8 @@ pub struct EnumType {
 pub struct RecordType {
     /// Full name, with the namespace.
     pub name: String,
+    /// Full names by which a writer may know it.
+    pub aliases: Vec<String>,
     pub fields: Vec<Field>,
     pub doc: Option<String>,
 }
@@ -89,6 +103,35 @@ impl RecordType {
     /// The name without its namespace: what declarations call the event.
     pub fn short_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+}
+
+impl RecordLink {
+    pub(crate) fn new(name: &str, record: Weak<RecordType>) -> Self {
+        Self { name: name.into(), record }
+    }
+
+    /// The record; None once the enclosing one is gone.
+    pub fn record(&self) -> Option<Arc<RecordType>> {
+        self.record.upgrade()
+    }
+
+    /// The record's full name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// By name: following the link would never end.
+impl PartialEq for RecordLink {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for RecordLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordLink({})", self.name)
     }
 }
 
@@ -138,6 +181,7 @@ impl fmt::Display for Type {
             Type::Array(item) => write!(f, "array of {}", item.ty),
             Type::Map(value) => write!(f, "map of {}", value.ty),
             Type::Record(record) => write!(f, "record {}", record.name),
+            Type::Recursive(link) => write!(f, "record {}", link.name),
             Type::Union(branches) => {
                 f.write_str("union of ")?;
                 for (i, branch) in branches.iter().enumerate() {

@@ -3,6 +3,7 @@
 //! Both say the same things. What a value does not carry (an int's width, a timestamp's unit, a record's field names) is
 //! in its [`Type`](crate::Type), known when a plan is compiled.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bumpalo::Bump;
@@ -13,6 +14,57 @@ use ethnum::I256;
 pub struct Decimal {
     pub unscaled: i128,
     pub scale: u8,
+}
+
+impl Decimal {
+    /// The number that `text` writes (`1.10`, `-7`, `2e3`), exactly, at this scale; None where it is no number, has digits
+    /// finer than the scale or more than `precision` digits in all.
+    pub fn parse(text: &str, precision: u8, scale: u8) -> Option<Self> {
+        let (negative, digits) = match text.as_bytes() {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            rest => (false, rest),
+        };
+        let (digits, exponent) = match digits.iter().position(|b| b.eq_ignore_ascii_case(&b'e')) {
+            Some(at) => (&digits[..at], std::str::from_utf8(&digits[at + 1..]).ok()?.parse::<i32>().ok()?),
+            None => (digits, 0),
+        };
+        let point = digits.iter().position(|b| *b == b'.').unwrap_or(digits.len());
+        let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
+        if whole.is_empty() && fraction.is_empty() || point < digits.len() && fraction.is_empty() {
+            return None;
+        }
+        // How many digits after the last one written the scale reaches; below zero, that many must be zeros.
+        let reach = i64::from(exponent) + i64::from(scale) - i64::try_from(fraction.len()).ok()?;
+        let count = whole.len() + fraction.len();
+        let kept = count.saturating_sub(usize::try_from(-reach.min(0)).ok()?);
+        let mut unscaled = 0i128;
+        for (i, digit) in whole.iter().chain(fraction).enumerate() {
+            if !digit.is_ascii_digit() || i >= kept && *digit != b'0' {
+                return None;
+            }
+            if i < kept {
+                unscaled = unscaled.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+            }
+        }
+        if unscaled != 0 && reach > 0 {
+            let power = usize::try_from(reach).ok().and_then(|n| POWERS_OF_TEN.get(n))?;
+            unscaled = unscaled.checked_mul(*power)?;
+        }
+        let unscaled = if negative { -unscaled } else { unscaled };
+        fits_precision(unscaled, precision).then_some(Self { unscaled, scale })
+    }
+}
+
+/// All digits of the scale: `1.10`.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.unscaled < 0 { "-" } else { "" };
+        let scale = usize::from(self.scale);
+        let digits = format!("{:0>1$}", self.unscaled.unsigned_abs(), scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        write!(f, "{sign}{whole}{}{fraction}", if scale > 0 { "." } else { "" })
+    }
 }
 
 /// An owned value.
@@ -101,6 +153,32 @@ impl Value {
             Value::Branch(i, v) => ValueRef::Branch(*i, bump.alloc(v.borrow(bump))),
         }
     }
+
+    /// This value laid out whole in `bump`, text and bytes too, so that it lives as long as the bump does: what a plan
+    /// does with a default. An accumulator gives null.
+    pub fn copy_to<'a>(&self, bump: &'a Bump) -> ValueRef<'a> {
+        match self {
+            Value::String(s) => ValueRef::String(bump.alloc_str(s)),
+            Value::Bytes(b) => ValueRef::Bytes(bump.alloc_slice_copy(b)),
+            Value::Array(items) => ValueRef::Array(bump.alloc_slice_fill_iter(items.iter().map(|v| v.copy_to(bump)))),
+            Value::Map(entries) => ValueRef::Map(
+                bump.alloc_slice_fill_iter(entries.iter().map(|(k, v)| (&*bump.alloc_str(k), v.copy_to(bump)))),
+            ),
+            Value::Record(fields) => {
+                ValueRef::Record(bump.alloc_slice_fill_iter(fields.iter().map(|v| v.copy_to(bump))))
+            }
+            Value::Branch(i, v) => ValueRef::Branch(*i, bump.alloc(v.copy_to(bump))),
+            Value::Null | Value::Wide(_) => ValueRef::Null,
+            Value::Boolean(b) => ValueRef::Boolean(*b),
+            Value::Long(n) => ValueRef::Long(*n),
+            Value::Float(x) => ValueRef::Float(*x),
+            Value::Double(x) => ValueRef::Double(*x),
+            Value::Decimal(d) => ValueRef::Decimal(*d),
+            Value::Uuid(u) => ValueRef::Uuid(*u),
+            Value::Date(d) => ValueRef::Date(*d),
+            Value::Timestamp(t) => ValueRef::Timestamp(*t),
+        }
+    }
 }
 
 impl ValueRef<'_> {
@@ -128,4 +206,48 @@ impl ValueRef<'_> {
             ValueRef::Branch(i, v) => Value::Branch(i, Arc::new(v.to_owned())),
         }
     }
+}
+
+/// The most digits of a decimal.
+pub const MAX_PRECISION: u8 = 38;
+
+/// 10^n, up to 10^38.
+const POWERS_OF_TEN: [i128; MAX_PRECISION as usize + 1] = {
+    let mut powers = [1; MAX_PRECISION as usize + 1];
+    let mut i = 1;
+    while i <= MAX_PRECISION as usize {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// Whether a number has at most `precision` digits.
+#[inline]
+pub(crate) fn fits_precision(unscaled: i128, precision: u8) -> bool {
+    let limit = POWERS_OF_TEN[usize::from(precision.min(MAX_PRECISION))];
+    -limit < unscaled && unscaled < limit
+}
+
+/// Big-endian two's complement of any length above zero, with or without bytes that only repeat the sign; None where it
+/// has more than `precision` digits.
+#[inline]
+pub(crate) fn decimal_from_bytes(bytes: &[u8], precision: u8) -> Option<i128> {
+    let negative = bytes.first()? & 0x80 != 0;
+    let sign = if negative { 0xff } else { 0 };
+    let significant = match bytes.len().checked_sub(16) {
+        None | Some(0) => bytes,
+        Some(extra) => {
+            let (head, tail) = bytes.split_at(extra);
+            let repeats = head.iter().all(|b| *b == sign) && (tail[0] & 0x80 != 0) == negative;
+            if !repeats {
+                return None;
+            }
+            tail
+        }
+    };
+    let mut wide = [sign; 16];
+    wide[16 - significant.len()..].copy_from_slice(significant);
+    let unscaled = i128::from_be_bytes(wide);
+    fits_precision(unscaled, precision).then_some(unscaled)
 }

@@ -1,0 +1,208 @@
+//! Topics and their events, as `topic.yaml` and the schemas beside it declare them.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::avsc::Schema;
+use crate::instant::{date_text, timestamp_text};
+use crate::types::{FieldType, Type};
+use crate::value::{Value, ValueRef};
+
+/// What may be said on one topic of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    pub name: String,
+    /// The folder under `schemas/` that declares it.
+    pub domain: String,
+    /// The fields of every event that make the message key: one, for now.
+    pub key: Vec<String>,
+    pub partitions: u32,
+    /// None: for ever.
+    pub retention_days: Option<u32>,
+    pub events: Vec<Event>,
+    /// Names of events that are known and skipped.
+    pub ignore: Vec<String>,
+}
+
+/// One kind of record on a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The schema's short name.
+    pub name: String,
+    pub schema: Arc<Schema>,
+    /// Older short names: the same history under a new name.
+    pub was: Vec<String>,
+    /// Where the topic's key fields stand in the record, in the key's order.
+    pub key: Vec<usize>,
+}
+
+/// Why an event cannot be on a topic with this key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("expected one key field, found {0}: a key of several fields is not built yet")]
+    NotOne(usize),
+    #[error("the event {event} has no field `{field}`, which is the topic's key; its fields are {known}")]
+    NoSuchField { event: String, field: String, known: String },
+    #[error("the field `{field}` of {event} is {ty}, which cannot be a message key: expected {KEY_TYPES}")]
+    NoKey { event: String, field: String, ty: String },
+}
+
+const KEY_TYPES: &str = "boolean, int, long, decimal, string, enum, uuid, date or timestamp, not nullable";
+
+impl Event {
+    /// An event of a topic whose key is made of these fields.
+    pub fn new(schema: Arc<Schema>, was: Vec<String>, key: &[String]) -> Result<Self, KeyError> {
+        let [name] = key else { return Err(KeyError::NotOne(key.len())) };
+        let event = schema.short_name().to_owned();
+        let Some((index, field)) = schema.record.field(name) else {
+            let known = schema.record.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(KeyError::NoSuchField { event, field: name.clone(), known });
+        };
+        if !can_be_key(&field.ty) {
+            let ty = format!("{}{}", if field.ty.nullable { "a nullable " } else { "" }, field.ty.ty);
+            return Err(KeyError::NoKey { event, field: name.clone(), ty });
+        }
+        Ok(Self { name: event, schema, was, key: vec![index] })
+    }
+}
+
+impl Topic {
+    /// The event of this name; not by an older one.
+    pub fn event(&self, name: &str) -> Option<&Event> {
+        self.events.iter().find(|event| event.name == name)
+    }
+
+    /// The event that a writer's record is, by its short name now or an older one.
+    pub fn event_written_as(&self, name: &str) -> Option<&Event> {
+        self.event(name).or_else(|| self.events.iter().find(|event| event.was.iter().any(|was| was == name)))
+    }
+
+    /// The registry's subject of an event: topic and full record name.
+    pub fn subject(&self, event: &Event) -> String {
+        format!("{}-{}", self.name, event.schema.record.name)
+    }
+
+    /// The message key of a whole record: its key field as text. Empty where the value is null or no record.
+    pub fn message_key(&self, event: &Event, record: &Value) -> Vec<u8> {
+        let mut key = Vec::new();
+        if let (Value::Record(fields), [index]) = (record, event.key.as_slice())
+            && let Some(value) = fields.get(*index)
+        {
+            write_key_value(value, &mut key);
+        }
+        key
+    }
+}
+
+/// Appends a key field as text, the same for every program that writes it: text as it is, numbers in decimal digits,
+/// uuids with hyphens in lower case, dates and instants by RFC 3339. False, and nothing written, for null and for types
+/// that cannot be a key.
+pub fn write_key(value: &ValueRef<'_>, out: &mut Vec<u8>) -> bool {
+    match value {
+        ValueRef::String(s) => out.extend_from_slice(s.as_bytes()),
+        // Writing to a vector cannot fail.
+        ValueRef::Long(n) => drop(write!(out, "{n}")),
+        ValueRef::Boolean(b) => drop(write!(out, "{b}")),
+        ValueRef::Decimal(d) => drop(write!(out, "{d}")),
+        ValueRef::Uuid(u) => drop(write!(out, "{}", uuid::Uuid::from_bytes(*u).as_hyphenated())),
+        ValueRef::Date(d) => out.extend_from_slice(date_text(*d).as_bytes()),
+        ValueRef::Timestamp(t) => out.extend_from_slice(timestamp_text(*t).as_bytes()),
+        _ => return false,
+    }
+    true
+}
+
+fn write_key_value(value: &Value, out: &mut Vec<u8>) {
+    let borrowed = match value {
+        Value::String(s) => ValueRef::String(s),
+        Value::Long(n) => ValueRef::Long(*n),
+        Value::Boolean(b) => ValueRef::Boolean(*b),
+        Value::Decimal(d) => ValueRef::Decimal(*d),
+        Value::Uuid(u) => ValueRef::Uuid(*u),
+        Value::Date(d) => ValueRef::Date(*d),
+        Value::Timestamp(t) => ValueRef::Timestamp(*t),
+        _ => ValueRef::Null,
+    };
+    write_key(&borrowed, out);
+}
+
+fn can_be_key(ty: &FieldType) -> bool {
+    let scalar = ty.ty.is_text()
+        || ty.ty.is_timestamp()
+        || matches!(ty.ty, Type::Boolean | Type::Int | Type::Long | Type::Decimal { .. } | Type::Uuid | Type::Date);
+    scalar && !ty.nullable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Decimal;
+
+    const SCHEMA: &str = r#"{"type": "record", "name": "shop.Sold", "fields": [
+        {"name": "note", "type": ["null", "string"], "default": null},
+        {"name": "id", "type": "string"},
+        {"name": "share", "type": "double"}]}"#;
+
+    fn event(key: &[&str]) -> Result<Event, KeyError> {
+        let key: Vec<String> = key.iter().map(|k| (*k).to_owned()).collect();
+        Event::new(Arc::new(Schema::parse(SCHEMA, &[]).unwrap()), vec!["Bought".into()], &key)
+    }
+
+    #[test]
+    fn an_event_knows_its_key_and_its_names() {
+        let topic = Topic {
+            name: "sales".into(),
+            domain: "shop".into(),
+            key: vec!["id".into()],
+            partitions: 3,
+            retention_days: None,
+            events: vec![event(&["id"]).unwrap()],
+            ignore: vec![],
+        };
+        let sold = topic.event("Sold").unwrap();
+        assert_eq!(sold.key, [1]);
+        assert_eq!(topic.subject(sold), "sales-shop.Sold");
+        assert_eq!(topic.event("Bought"), None);
+        assert_eq!(topic.event_written_as("Bought"), Some(sold));
+        let record = Value::Record([Value::Null, Value::string("é1"), Value::Double(1.0)].into());
+        assert_eq!(topic.message_key(sold, &record), "é1".as_bytes());
+    }
+
+    #[test]
+    fn keys_that_cannot_be_are_named() {
+        for (key, message) in [
+            (&["id", "note"][..], "expected one key field, found 2: a key of several fields is not built yet"),
+            (
+                &["ident"],
+                "the event Sold has no field `ident`, which is the topic's key; its fields are note, id, share",
+            ),
+            (
+                &["note"],
+                "the field `note` of Sold is a nullable string, which cannot be a message key: expected boolean, int, long, decimal, string, enum, uuid, date or timestamp, not nullable",
+            ),
+            (
+                &["share"],
+                "the field `share` of Sold is double, which cannot be a message key: expected boolean, int, long, decimal, string, enum, uuid, date or timestamp, not nullable",
+            ),
+        ] {
+            assert_eq!(event(key).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn keys_as_text() {
+        for (value, text) in [
+            (ValueRef::Long(-7), "-7"),
+            (ValueRef::Boolean(true), "true"),
+            (ValueRef::Decimal(Decimal { unscaled: -5, scale: 2 }), "-0.05"),
+            (ValueRef::Uuid([0xab; 16]), "abababab-abab-abab-abab-abababababab"),
+            (ValueRef::Date(0), "1970-01-01"),
+            (ValueRef::Timestamp(1_500_000), "1970-01-01T00:00:01.500Z"),
+        ] {
+            let mut out = vec![];
+            assert!(write_key(&value, &mut out));
+            assert_eq!(out, text.as_bytes());
+        }
+        assert!(!write_key(&ValueRef::Null, &mut vec![]));
+    }
+}
