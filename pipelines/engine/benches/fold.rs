@@ -1,0 +1,83 @@
+//! What the fold costs an event, from encoded record to rows to write, with no store under it.
+//!
+//! `cargo bench -p headwater-engine --bench fold`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use headwater_engine::batch::{Batch, Decoder, Positions, Record};
+use headwater_engine::fold::{Fold, Step};
+use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
+use headwater_schemas::wire::{self, SchemaId};
+use headwater_schemas::{encode, json};
+
+const EVENTS: usize = 10_000;
+
+/// Ten thousand events on this many documents.
+fn records(topology: &Topology, documents: usize) -> Vec<Record> {
+    let (topic, plan) = topology.topic("document").expect("the document topic");
+    let record = |i: usize| {
+        let (document, added) = (i % documents, i < documents);
+        let name = if added { "DocumentAdded" } else { "VersionAdded" };
+        let event = plan.topic.events.iter().position(|event| event.name == name).expect("the event");
+        let schema = &plan.topic.events[event].schema;
+        let value = json::from_json(
+            &schema.record,
+            &serde_json::json!({
+                "doc_id": format!("00000000-0000-4000-8000-{document:012}"), "name": format!("report-{i}.txt"),
+                "mime_type": "text/plain", "user_id": format!("user-{}", i % 50), "at": "2026-01-01T00:00:00Z",
+                "content": { "blob": format!("blob-{i}"), "sha256": "0".repeat(64), "size": i },
+            }),
+        )
+        .expect("a sound event");
+        let (mut body, mut payload) = (Vec::new(), Vec::new());
+        encode::encode(schema, &value, &mut body).expect("an event that its schema takes");
+        wire::frame(SchemaId(event as u32 + 1), &body, &mut payload);
+        let key = Bytes::from(format!("00000000-0000-4000-8000-{document:012}"));
+        let (partition, offset) = (0, i as i64);
+        Record { topic, partition, offset, timestamp_ms: 0, key: Some(key), payload: Some(payload.into()), headers: vec![] }
+    };
+    (0..EVENTS).map(record).collect()
+}
+
+fn fold(c: &mut Criterion) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
+    let topology: Arc<Topology> = project.topologies.iter().find(|t| t.name == "document").expect("it").clone();
+    let mut decoder = Decoder::new(topology.clone());
+    for (topic, plan) in topology.topics.iter().enumerate() {
+        for (event, e) in plan.topic.events.iter().enumerate() {
+            decoder.learn(topic, SchemaId(event as u32 + 1), &e.schema);
+        }
+    }
+    let mut group = c.benchmark_group("fold: 5 views, 10,000 events a batch");
+    group.throughput(Throughput::Elements(EVENTS as u64)).sample_size(20);
+    for documents in [10, 1_000, 10_000] {
+        let records = records(&topology, documents);
+        group.bench_function(format!("{documents} documents"), |b| {
+            b.iter_batched(
+                || records.clone(),
+                |records| {
+                    let batch = Batch::decode(&decoder, records, &mut Positions::new());
+                    let mut fold = Fold::new(topology.clone(), batch, &|_| None);
+                    loop {
+                        match fold.step() {
+                            Step::Done(outcome) => break outcome,
+                            Step::Read(needs) => {
+                                fold.supply(needs.iter().map(|(_, keys)| vec![None; keys.len()]).collect());
+                            }
+                        }
+                    }
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, fold);
+criterion_main!(benches);

@@ -1,0 +1,364 @@
+//! One view of one level: which rows its records touch, and what they do to them.
+
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use headwater_schemas::ValueRef;
+
+use super::reduce::{self, Sign};
+use super::working::{Change, Touch, Working};
+use super::{Out, position};
+use crate::batch::{Batch, Entry, unfit_for_key};
+use crate::expr::Expr;
+use crate::plan::{AggregateSource, CopySource, EventInput, EventSource, Reducer, Role, Topology, View};
+use crate::table::{Row, RowPosition};
+
+type Failures = Vec<(usize, String)>;
+
+/// Reads the changes of the `with` view along with the records: both are in the order of the records.
+struct Beside<'a> {
+    changes: &'a [Change],
+    at: usize,
+}
+
+impl<'a> Beside<'a> {
+    fn of(&mut self, record: usize) -> Option<&'a Change> {
+        while self.changes.get(self.at).is_some_and(|change| change.record < record) {
+            self.at += 1;
+        }
+        self.changes.get(self.at).filter(|change| change.record == record)
+    }
+}
+
+/// The slots that an event's expressions read: the `with` row's columns, then the event's fields.
+fn slots<'a>(with: Option<&'a Row>, columns: usize, event: &'a [ValueRef<'a>], bump: &'a Bump) -> &'a [ValueRef<'a>] {
+    let before = (0..columns).map(|i| with.map_or(ValueRef::Null, |row| row.values[i].borrow(bump)));
+    let mut all = bumpalo::collections::Vec::with_capacity_in(columns + event.len(), bump);
+    all.extend(before);
+    all.extend_from_slice(event);
+    all.into_bump_slice()
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
+pub(super) fn touch_events(
+    topology: &Topology,
+    view: usize,
+    source: &EventSource,
+    batch: &Batch,
+    out: &[Option<Out>],
+    with: Option<&[Change]>,
+    work: &mut Working,
+    failures: &mut Failures,
+    absent: &mut u64,
+) {
+    let view = &topology.views[view];
+    let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
+    let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
+    let mut bump = Bump::new();
+    for (record, entry) in batch.cell.borrow_dependent().entries.iter().enumerate() {
+        let Entry::Event { event, slots: fields } = entry else { continue };
+        if out[record].is_some() || batch.records()[record].topic != source.topic {
+            continue;
+        }
+        let Some(input) = &source.inputs[*event] else { continue };
+        let change = with.and_then(|_| beside.of(record));
+        if with.is_some() {
+            // Fenced or ignored there: so here.
+            let Some(change) = change else { continue };
+            if change.new.is_none() && matches!(input.role, Role::Create | Role::Change) {
+                *absent += 1;
+                continue;
+            }
+        }
+        bump.reset();
+        let row = change.and_then(|change| change.new.as_deref());
+        touch_event(view, input, record, row, columns, fields, &bump, work, failures);
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
+fn touch_event(
+    view: &View,
+    input: &EventInput,
+    record: usize,
+    with: Option<&Row>,
+    columns: usize,
+    fields: &[ValueRef],
+    bump: &Bump,
+    work: &mut Working,
+    failures: &mut Failures,
+) {
+    let slots = if columns == 0 { fields } else { slots(with, columns, fields, bump) };
+    match key(&input.key, slots, bump) {
+        Err(problem) => failures.push((record, format!("view {}: {problem}", view.table.name))),
+        Ok(key) if input.role == Role::DeletePartition => {
+            let partition = work.partition(key);
+            work.touches.push(Touch::DeletePartition { record, partition });
+        }
+        Ok(key) => {
+            let row = work.row(&view.table, key, false, view.deletes_partitions);
+            work.touches.push(Touch::Event { record, row });
+        }
+    }
+}
+
+/// Evaluates a key. A null or NaN has no place in one.
+fn key<'a>(exprs: &[Expr], slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<&'a [ValueRef<'a>], String> {
+    let mut key = bumpalo::collections::Vec::with_capacity_in(exprs.len(), bump);
+    for (i, expr) in exprs.iter().enumerate() {
+        let value = expr.eval(slots, bump).map_err(|problem| format!("key column {}: {problem}", i + 1))?;
+        if unfit_for_key(&value) {
+            return Err(format!("key column {} is null or NaN", i + 1));
+        }
+        key.push(value);
+    }
+    Ok(key.into_bump_slice())
+}
+
+/// Finds the rows that a source's changes move between.
+pub(super) fn touch_changes(
+    view: &View,
+    exprs: &[Expr],
+    never_read: bool,
+    changes: &[Change],
+    work: &mut Working,
+    failures: &mut Failures,
+) {
+    let mut bump = Bump::new();
+    for (index, change) in changes.iter().enumerate() {
+        bump.reset();
+        let mut find = |row: &Option<Arc<Row>>| {
+            let Some(row) = row else { return Ok(None) };
+            let slots = row_slots(row, &bump);
+            let key = key(exprs, slots, &bump).map_err(|problem| format!("view {}: {problem}", view.table.name))?;
+            Ok(Some(work.row(&view.table, key, never_read, false)))
+        };
+        match find(&change.old).and_then(|old| Ok((old, find(&change.new)?))) {
+            Ok((old, new)) => work.touches.push(Touch::Change { change: index, old, new }),
+            Err(problem) => failures.push((change.record, problem)),
+        }
+    }
+}
+
+fn row_slots<'a>(row: &'a Row, bump: &'a Bump) -> &'a [ValueRef<'a>] {
+    bump.alloc_slice_fill_iter(row.values.iter().map(|value| value.borrow(bump)))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
+pub(super) fn events(
+    topology: &Topology,
+    view: usize,
+    source: &EventSource,
+    batch: &Batch,
+    with: Option<&[Change]>,
+    work: &mut Working,
+    failures: &mut Failures,
+    absent: &mut u64,
+) {
+    let view = &topology.views[view];
+    let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
+    let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
+    let mut bump = Bump::new();
+    let entries = &batch.cell.borrow_dependent().entries;
+    for touch in std::mem::take(&mut work.touches) {
+        let (record, row) = match touch {
+            Touch::Event { record, row } => (record, row),
+            Touch::DeletePartition { record, partition } => {
+                work.delete_partition(&partition, position(&batch.records()[record]));
+                continue;
+            }
+            Touch::Change { .. } => continue,
+        };
+        let Entry::Event { event, slots: fields } = &entries[record] else { continue };
+        let Some(input) = &source.inputs[*event] else { continue };
+        bump.reset();
+        let beside = with.and_then(|_| beside.of(record)).and_then(|change| change.new.as_deref());
+        let slots = if columns == 0 { *fields } else { slots(beside, columns, fields, &bump) };
+        let position = position(&batch.records()[record]);
+        match event_on_row(view, source, input, work, row, slots, &bump, position) {
+            Ok(Applied::Changed { old, new }) if view.has_dependents => work.changes.push(Change { record, old, new }),
+            Ok(Applied::Changed { .. } | Applied::Fenced) => {}
+            Ok(Applied::Absent) => *absent += 1,
+            Err(problem) => failures.push((record, format!("view {}: {problem}", view.table.name))),
+        }
+    }
+}
+
+enum Applied {
+    Changed { old: Option<Arc<Row>>, new: Option<Arc<Row>> },
+    /// The row reflects the event already.
+    Fenced,
+    /// There is no row, and this event makes none.
+    Absent,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
+fn event_on_row<'a>(
+    view: &View,
+    source: &EventSource,
+    input: &EventInput,
+    work: &mut Working,
+    index: usize,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+    position: RowPosition,
+) -> Result<Applied, String> {
+    let row = &mut work.rows[index];
+    if view.owner.is_some() && row.reflects(position) {
+        return Ok(Applied::Fenced);
+    }
+    let old = row.current.take();
+    let kept = view.has_dependents.then(|| old.clone()).flatten();
+    if input.role == Role::DeleteRow {
+        row.set(None, position);
+        return Ok(Applied::Changed { old: kept, new: None });
+    }
+    let made = old.is_none();
+    let mut new = match old {
+        Some(old) => old,
+        None if input.role == Role::Change => return Ok(Applied::Absent),
+        None => Arc::new(view.blank_row(&row.key, position)),
+    };
+    let target = Arc::make_mut(&mut new);
+    target.position = position;
+    let reduced = reduce_all(view, source, input, target, made, slots, bump);
+    row.set(Some(new.clone()), position);
+    reduced?;
+    let new = view.has_dependents.then_some(new);
+    Ok(Applied::Changed { old: kept, new })
+}
+
+fn reduce_all<'a>(
+    view: &View,
+    source: &EventSource,
+    input: &EventInput,
+    row: &mut Row,
+    made: bool,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+) -> Result<(), String> {
+    let before = view.table.key_len();
+    for (i, (reducer, argument)) in source.reducers.iter().zip(&input.arguments).enumerate() {
+        let Some(argument) = argument else { continue };
+        let column = before + i;
+        let applied = match reducer {
+            Reducer::First { set: None } if made => reduce::first(argument, row, column, slots, bump),
+            _ => reduce::apply(reducer, argument, row, column, slots, bump, Sign::Add),
+        };
+        applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[column].name))?;
+    }
+    Ok(())
+}
+
+/// Maps the source's rows to this view's: the row moves when its key does.
+pub(super) fn copy(
+    view: &View,
+    source: &CopySource,
+    batch: &Batch,
+    changes: &[Change],
+    work: &mut Working,
+    failures: &mut Failures,
+) {
+    let mut bump = Bump::new();
+    for touch in std::mem::take(&mut work.touches) {
+        let Touch::Change { change, old, new } = touch else { continue };
+        let change = &changes[change];
+        let position = position(&batch.records()[change.record]);
+        if let Some(old) = old.filter(|old| new != Some(*old)) {
+            work.rows[old].set(None, position);
+        }
+        bump.reset();
+        let after = match (new, &change.new) {
+            (Some(index), Some(row)) => match mapped(view, source, row, position, &bump) {
+                Ok(mut row) => {
+                    row.values[..view.table.key_len()].clone_from_slice(&work.rows[index].key);
+                    let row = Arc::new(row);
+                    work.rows[index].set(Some(row.clone()), position);
+                    Some(row)
+                }
+                Err(problem) => {
+                    failures.push((change.record, problem));
+                    continue;
+                }
+            },
+            _ => None,
+        };
+        if view.has_dependents {
+            // A copy is never read: what it was is what the source was, mapped.
+            let before = change.old.as_ref().map(|row| mapped(view, source, row, row.position, &bump)).transpose();
+            match before {
+                Ok(old) => work.changes.push(Change { record: change.record, old: old.map(Arc::new), new: after }),
+                Err(problem) => failures.push((change.record, problem)),
+            }
+        }
+    }
+}
+
+fn mapped(view: &View, source: &CopySource, row: &Row, position: RowPosition, bump: &Bump) -> Result<Row, String> {
+    let slots = row_slots(row, bump);
+    let mut values = Vec::with_capacity(source.columns.len());
+    for (expr, column) in source.columns.iter().zip(&view.table.columns) {
+        let value = expr
+            .eval(slots, bump)
+            .map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?;
+        values.push(value.to_owned());
+    }
+    Ok(Row { values, state: Vec::new(), position, hidden: false })
+}
+
+/// Takes the old row's contribution back and adds the new one's.
+pub(super) fn aggregate(
+    view: &View,
+    source: &AggregateSource,
+    batch: &Batch,
+    changes: &[Change],
+    work: &mut Working,
+    failures: &mut Failures,
+) {
+    let mut bump = Bump::new();
+    for touch in std::mem::take(&mut work.touches) {
+        let Touch::Change { change, old, new } = touch else { continue };
+        let change = &changes[change];
+        let position = position(&batch.records()[change.record]);
+        bump.reset();
+        let sides = [(old, &change.old, Sign::TakeBack), (new, &change.new, Sign::Add)];
+        for (index, row, sign) in sides {
+            let (Some(index), Some(row)) = (index, row) else { continue };
+            let contributed = contribute(view, source, work, index, row, sign, position, &bump);
+            if let Err(problem) = contributed {
+                failures.push((change.record, format!("view {}: {problem}", view.table.name)));
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
+fn contribute(
+    view: &View,
+    source: &AggregateSource,
+    work: &mut Working,
+    index: usize,
+    contribution: &Row,
+    sign: Sign,
+    position: RowPosition,
+    bump: &Bump,
+) -> Result<(), String> {
+    let work_row = &mut work.rows[index];
+    let mut row = match work_row.current.take() {
+        Some(row) => row,
+        None => Arc::new(view.blank_row(&work_row.key, position)),
+    };
+    let target = Arc::make_mut(&mut row);
+    target.position = position;
+    reduce::count(&mut target.state[source.rows], sign);
+    let slots = row_slots(contribution, bump);
+    let before = view.table.key_len();
+    let mut result = Ok(());
+    for (i, (reducer, argument)) in source.reducers.iter().enumerate() {
+        let applied = reduce::apply(reducer, argument, target, before + i, slots, bump, sign);
+        result = result.and(applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[before + i].name)));
+    }
+    let gone = !view.always && target.state[source.rows] == headwater_schemas::Value::Long(0);
+    work_row.set((!gone).then_some(row), position);
+    result
+}

@@ -1,0 +1,213 @@
+//! The rows that a batch works on: found by an encoded key, read once, written once.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use headwater_schemas::{Value, ValueRef};
+
+use crate::batch::key_value;
+use crate::table::{Key, Row, RowPosition, Table, ViewWrites};
+
+/// A view's part of a fold.
+#[derive(Default)]
+pub(super) struct Working {
+    index: HashMap<Box<[u8]>, usize>,
+    pub(super) rows: Vec<WorkRow>,
+    /// Rows by their partition; kept only for views whose partitions may be deleted.
+    partitions: HashMap<Box<[u8]>, Partition>,
+    pub(super) touches: Vec<Touch>,
+    /// What dependents read, in the order of the records.
+    pub(super) changes: Vec<Change>,
+    scratch: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Partition {
+    key: Option<Key>,
+    rows: Vec<usize>,
+    deleted: Option<RowPosition>,
+}
+
+pub(super) struct WorkRow {
+    pub(super) key: Key,
+    /// As the store has it.
+    stored: Option<Arc<Row>>,
+    pub(super) loaded: bool,
+    pub(super) current: Option<Arc<Row>>,
+    /// The last event that touched it in this batch.
+    pub(super) touched: Option<RowPosition>,
+    /// It went with its partition and was not touched since.
+    gone_with_partition: bool,
+}
+
+/// One event, or one change of the source view, on its row.
+pub(super) enum Touch {
+    Event { record: usize, row: usize },
+    DeletePartition { record: usize, partition: Box<[u8]> },
+    Change { change: usize, old: Option<usize>, new: Option<usize> },
+}
+
+/// A row before and after one record.
+#[derive(Clone)]
+pub(super) struct Change {
+    pub(super) record: usize,
+    pub(super) old: Option<Arc<Row>>,
+    pub(super) new: Option<Arc<Row>>,
+}
+
+impl Working {
+    /// Forgets what the batch did, but not what was read.
+    pub(super) fn restart(&mut self) {
+        self.touches.clear();
+        self.changes.clear();
+        for partition in self.partitions.values_mut() {
+            partition.deleted = None;
+        }
+        for row in &mut self.rows {
+            row.current = row.stored.clone().filter(|row| !row.hidden);
+            row.touched = None;
+            row.gone_with_partition = false;
+        }
+    }
+
+    /// The row of this key, made if the batch has not met it. `never_read`: it needs no reading.
+    pub(super) fn row(&mut self, table: &Table, key: &[ValueRef], never_read: bool, by_partition: bool) -> usize {
+        self.scratch.clear();
+        encode(&key[..table.partition], &mut self.scratch);
+        let partition_len = self.scratch.len();
+        encode(&key[table.partition..], &mut self.scratch);
+        if let Some(&row) = self.index.get(self.scratch.as_slice()) {
+            return row;
+        }
+        let row = self.rows.len();
+        self.rows.push(WorkRow {
+            key: key.iter().map(key_value).collect(),
+            stored: None,
+            loaded: never_read,
+            current: None,
+            touched: None,
+            gone_with_partition: false,
+        });
+        self.index.insert(self.scratch.as_slice().into(), row);
+        if by_partition {
+            self.partitions.entry_ref(&self.scratch[..partition_len]).or_default().rows.push(row);
+        }
+        row
+    }
+
+    /// The encoded partition of this key, known from now on.
+    pub(super) fn partition(&mut self, key: &[ValueRef]) -> Box<[u8]> {
+        self.scratch.clear();
+        encode(key, &mut self.scratch);
+        let partition = self.partitions.entry_ref(self.scratch.as_slice()).or_default();
+        partition.key.get_or_insert_with(|| key.iter().map(key_value).collect());
+        self.scratch.as_slice().into()
+    }
+
+    /// Deletes a partition: every row of it that the batch works on, and in the store every other.
+    pub(super) fn delete_partition(&mut self, partition: &[u8], position: RowPosition) {
+        let Some(partition) = self.partitions.get_mut(partition) else { return };
+        partition.deleted = Some(position);
+        for &row in &partition.rows {
+            let row = &mut self.rows[row];
+            row.current = None;
+            row.touched = Some(position);
+            row.gone_with_partition = true;
+        }
+    }
+
+    /// The keys still to be read, and their rows.
+    pub(super) fn unread(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|&row| !self.rows[row].loaded).collect()
+    }
+
+    /// Takes what the store has of a row.
+    pub(super) fn load(&mut self, row: usize, stored: Option<Row>) {
+        let row = &mut self.rows[row];
+        row.stored = stored.map(Arc::new);
+        row.current = row.stored.clone().filter(|row| !row.hidden);
+        row.loaded = true;
+    }
+
+    /// What the batch changes in the store.
+    pub(super) fn into_writes(self, view: usize) -> ViewWrites {
+        let mut writes = ViewWrites { view, ..ViewWrites::default() };
+        for partition in self.partitions.into_values() {
+            if let (Some(key), Some(position)) = (partition.key, partition.deleted) {
+                writes.partition_deletes.push((key, position));
+            }
+        }
+        // The map's order is not the log's: the same batch gives the same writes.
+        writes.partition_deletes.sort_by_key(|(_, position)| (position.partition, position.offset));
+        drop(self.changes);
+        for row in self.rows {
+            let Some(position) = row.touched else { continue };
+            match row.current {
+                Some(current) => writes.puts.push(Arc::unwrap_or_clone(current)),
+                None if row.gone_with_partition => {}
+                None => writes.deletes.push((row.key, position)),
+            }
+        }
+        writes
+    }
+}
+
+impl WorkRow {
+    /// Whether the row already reflects this event, or a later one of its partition.
+    pub(super) fn reflects(&self, position: RowPosition) -> bool {
+        let seen = self.stored.as_ref().map(|row| row.position);
+        seen.is_some_and(|seen| seen.partition == position.partition && seen.offset >= position.offset)
+    }
+
+    pub(super) fn set(&mut self, current: Option<Arc<Row>>, position: RowPosition) {
+        self.current = current;
+        self.touched = Some(position);
+        self.gone_with_partition = false;
+    }
+}
+
+/// Keys as bytes: equal where the values are, of one type a column.
+fn encode(key: &[ValueRef], out: &mut Vec<u8>) {
+    for value in key {
+        match value {
+            ValueRef::Boolean(b) => out.push(u8::from(*b)),
+            ValueRef::Long(n) | ValueRef::Timestamp(n) => out.extend(n.to_le_bytes()),
+            ValueRef::Float(x) => out.extend((x + 0.0).to_bits().to_le_bytes()),
+            ValueRef::Double(x) => out.extend((x + 0.0).to_bits().to_le_bytes()),
+            ValueRef::Decimal(d) => {
+                out.extend(d.unscaled.to_le_bytes());
+                out.push(d.scale);
+            }
+            ValueRef::String(s) => text(s.as_bytes(), out),
+            ValueRef::Bytes(b) => text(b, out),
+            ValueRef::Uuid(u) => out.extend(u),
+            ValueRef::Date(d) => out.extend(d.to_le_bytes()),
+            // Never in a key: refused when the plan is compiled, or parked as null.
+            ValueRef::Null | ValueRef::Array(_) | ValueRef::Map(_) | ValueRef::Record(_) | ValueRef::Branch(..) => {}
+        }
+    }
+}
+
+/// The same of owned values.
+pub(crate) fn encode_key(key: &[Value], out: &mut Vec<u8>) {
+    // Scalars need no room to be borrowed in.
+    let bump = bumpalo::Bump::new();
+    for value in key {
+        encode(&[value.borrow(&bump)], out);
+    }
+}
+
+fn text(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend(bytes);
+}
+
+/// Whether a row's value already is this one: saves copying text that did not change.
+pub(super) fn same(value: &Value, other: &ValueRef) -> bool {
+    match (value, other) {
+        (Value::String(a), ValueRef::String(b)) => **a == **b,
+        (Value::Bytes(a), ValueRef::Bytes(b)) => **a == **b,
+        (Value::Long(a), ValueRef::Long(b)) | (Value::Timestamp(a), ValueRef::Timestamp(b)) => a == b,
+        _ => false,
+    }
+}

@@ -1,0 +1,162 @@
+//! What a test found: rows that differ, column by column, and the schedule under which they did.
+
+use std::fmt;
+
+use headwater_schemas::{Value, json};
+
+use super::memory::Memory;
+use super::{Cut, Repeat, Schedule};
+use crate::plan::Topology;
+use crate::source::Span;
+use crate::table::{Row, Table};
+use crate::test::{ExpectedRow, TestCase};
+
+/// A test's result: passed where there is no failure.
+#[derive(Debug)]
+pub struct Verdict {
+    pub name: String,
+    /// How often the test's events were folded.
+    pub runs: usize,
+    pub failures: Vec<Failure>,
+}
+
+/// One way in which a test failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    /// A line each, marked `-` expected, `+` found.
+    pub lines: Vec<String>,
+    pub span: Option<Span>,
+}
+
+impl Verdict {
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// Compares the views that a test names with what the store holds.
+pub(super) fn compare(case: &TestCase, topology: &Topology, store: &Memory) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for expected in &case.expect {
+        let Some((view, _)) = topology.view(&expected.view) else { continue };
+        let table = store.table(view);
+        let mut found = store.rows(view);
+        let mut missing = Vec::new();
+        for row in &expected.rows {
+            match found.iter().position(|candidate| matches(row, candidate)) {
+                Some(index) => drop(found.remove(index)),
+                None => missing.push(row),
+            }
+        }
+        if missing.is_empty() && found.is_empty() {
+            continue;
+        }
+        let minus = missing.iter().map(|row| format!("- {}", written(row, table)));
+        let plus = found.iter().map(|row| format!("+ {}", shown(row, table)));
+        failures.push(Failure {
+            message: format!("view `{}` differs", expected.view),
+            lines: minus.chain(plus).collect(),
+            span: missing.first().map(|row| row.span.clone()),
+        });
+    }
+    failures
+}
+
+/// Compares every view of two runs of the same records.
+pub(super) fn differs(topology: &Topology, first: &Memory, again: &Memory, schedule: Schedule) -> Option<Failure> {
+    for view in 0..topology.views.len() {
+        let (expected, found) = (first.rows(view), again.rows(view));
+        if expected == found {
+            continue;
+        }
+        let table = first.table(view);
+        let minus = expected.iter().filter(|row| !found.contains(row)).map(|row| format!("- {}", shown(row, table)));
+        let plus = found.iter().filter(|row| !expected.contains(row)).map(|row| format!("+ {}", shown(row, table)));
+        return Some(Failure {
+            message: format!("view `{}` differs under a fault: {schedule}", table.name),
+            lines: minus.chain(plus).collect(),
+            span: None,
+        });
+    }
+    (first.parked_places() != again.parked_places()).then(|| Failure {
+        message: format!("other events are parked under a fault: {schedule}"),
+        lines: Vec::new(),
+        span: None,
+    })
+}
+
+/// Parked events that the test does not expect, and expected ones that were not parked.
+pub(super) fn parked(case: &TestCase, parked: &[(usize, String)]) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (event, reason) in parked {
+        let expected = case
+            .parked
+            .iter()
+            .any(|e| e.event == *event && e.reason.as_ref().is_none_or(|part| reason.contains(part.as_str())));
+        if !expected {
+            let message = format!("event {event} was parked: {reason}");
+            failures.push(Failure { message, lines: Vec::new(), span: Some(case.span.clone()) });
+        }
+    }
+    for expected in &case.parked {
+        if !parked.iter().any(|(event, _)| *event == expected.event) {
+            let message = format!("event {} was expected to be parked, and was applied", expected.event);
+            failures.push(Failure { message, lines: Vec::new(), span: Some(case.span.clone()) });
+        }
+    }
+    failures
+}
+
+fn matches(expected: &ExpectedRow, found: &Row) -> bool {
+    expected.columns.iter().all(|(column, value)| equal(value, &found.values[*column]))
+}
+
+/// Decimals are equal across scales.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Decimal(x), Value::Decimal(y)) => {
+            let (low, high) = if x.scale <= y.scale { (x, y) } else { (y, x) };
+            let factor = 10i128.checked_pow(u32::from(high.scale - low.scale));
+            factor.and_then(|factor| low.unscaled.checked_mul(factor)) == Some(high.unscaled)
+        }
+        _ => a == b,
+    }
+}
+
+fn written(row: &ExpectedRow, table: &Table) -> String {
+    line(row.columns.iter().map(|(column, value)| (*column, value)), table)
+}
+
+fn shown(row: &Row, table: &Table) -> String {
+    line(row.values.iter().enumerate(), table)
+}
+
+fn line<'v>(values: impl Iterator<Item = (usize, &'v Value)>, table: &Table) -> String {
+    let parts: Vec<String> = values
+        .map(|(index, value)| {
+            let column = &table.columns[index];
+            format!("{}: {}", column.name, json::to_json(&column.ty.ty, value))
+        })
+        .collect();
+    format!("{{ {} }}", parts.join(", "))
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.cut {
+            Cut::AllInOne => "all events in one batch",
+            Cut::OneEach => "one event a batch",
+            Cut::Uneven => "two and three events a batch",
+        })?;
+        f.write_str(match self.repeat {
+            Repeat::Never => "",
+            Repeat::Each => ", each delivered twice",
+            Repeat::All => ", all delivered again",
+        })?;
+        match self.crash {
+            Some(crash) => write!(f, ", a crash at write {}", crash + 1),
+            None => Ok(()),
+        }
+    }
+}

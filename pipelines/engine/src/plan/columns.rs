@@ -1,0 +1,158 @@
+//! Reducers as declared: `last(name)`, `sum(amount) filter (where …)`, one argument an event or one for all.
+
+use headwater_schemas::{FieldType, Type};
+
+use super::compile::{Context, EventId};
+use super::{Reducer, SumResult};
+use crate::declare::Text;
+use crate::expr::Ast;
+use crate::table::{StateColumn, StateType};
+
+/// A reducer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Last,
+    First,
+    Count,
+    Sum,
+}
+
+/// A reducer's call, taken apart.
+pub(super) struct Call {
+    pub(super) kind: Kind,
+    pub(super) arguments: Vec<Ast>,
+    pub(super) filter: Option<Ast>,
+}
+
+/// Reducers of the language that the engine does not fold yet.
+const PLANNED: &[&str] =
+    &["min", "max", "avg", "collect_list", "collect_set", "top", "stddev", "earliest", "latest", "array_agg"];
+
+/// The names that a reducer may have.
+const REDUCERS: &[&str] = &["last", "first", "count", "sum"];
+
+pub(super) enum Column {
+    Reducer(Call),
+    /// Not a call of a reducer: an expression, which is for the caller to judge.
+    Expression(Ast),
+    /// Mistaken, and reported.
+    Mistaken,
+}
+
+/// Reads a column's text as a reducer, or as an expression.
+pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
+    let Some(ast) = cx.parse(text) else { return Column::Mistaken };
+    let Some(call) = ast.as_call() else { return Column::Expression(ast) };
+    let kind = match call.name.as_str() {
+        "last" => Kind::Last,
+        "first" => Kind::First,
+        "count" => Kind::Count,
+        "sum" => Kind::Sum,
+        planned if PLANNED.contains(&planned) => {
+            let message = format!("the reducer `{planned}` is not supported yet");
+            cx.error(&text.span, message, "a planned reducer", Some(format!("supported: {}", REDUCERS.join(", "))));
+            return Column::Mistaken;
+        }
+        _ => return Column::Expression(ast),
+    };
+    let refused = if call.distinct {
+        Some("`distinct` in a reducer is not supported yet")
+    } else if call.order_by.is_some() {
+        Some("`order by` in a reducer is not supported yet")
+    } else if kind != Kind::Count && call.args.is_empty() {
+        Some("this reducer needs an argument")
+    } else {
+        None
+    };
+    if let Some(message) = refused {
+        cx.error(&text.span, message.into(), "here", None);
+        return Column::Mistaken;
+    }
+    Column::Reducer(Call { kind, arguments: call.args, filter: call.filter })
+}
+
+/// Which argument each event takes: `by_event[i]` is an index into the call's arguments, or None where the event does
+/// not touch the column.
+///
+/// One argument that names no event is for all; otherwise each argument names its event (`OrderPlaced.quantity`).
+pub(super) fn assign(cx: &mut Context, text: &Text, call: &Call, events: &[(EventId, String)]) -> Option<Vec<Option<usize>>> {
+    if call.arguments.is_empty() {
+        return Some(vec![Some(0); events.len()]);
+    }
+    let mut by_event = vec![None; events.len()];
+    for (index, argument) in call.arguments.iter().enumerate() {
+        let named: Vec<usize> = (0..events.len())
+            .filter(|&e| argument.paths().iter().any(|path| path.path.first() == Some(&events[e].1)))
+            .collect();
+        match named.as_slice() {
+            [] if call.arguments.len() == 1 => return Some(vec![Some(0); events.len()]),
+            [event] if by_event[*event].is_none() => by_event[*event] = Some(index),
+            [event] => {
+                let message = format!("two arguments are for event `{}`", events[*event].1);
+                cx.error(&text.span, message, "one argument an event", None);
+                return None;
+            }
+            _ => {
+                cx.error(
+                    &text.span,
+                    "with several arguments, each names its event".into(),
+                    "which event is this of?",
+                    Some(format!("write `{}.field`", events.first().map_or("Event", |(_, name)| name))),
+                );
+                return None;
+            }
+        }
+    }
+    Some(by_event)
+}
+
+/// The one type that holds values of both.
+pub(super) fn unify(a: &Type, b: &Type) -> Option<Type> {
+    match (a, b) {
+        _ if a == b => Some(a.clone()),
+        (Type::Int, Type::Long) | (Type::Long, Type::Int) => Some(Type::Long),
+        _ if a.is_text() && b.is_text() => Some(Type::String),
+        _ if a.is_timestamp() && b.is_timestamp() => Some(Type::TimestampMicros),
+        _ => None,
+    }
+}
+
+/// A reducer's own state columns and its column's type.
+///
+/// `argument` is the type of what is reduced, `everywhere` whether each event that makes or changes the row gives a value,
+/// `state` the table's state columns so far.
+pub(super) fn shape(
+    kind: Kind,
+    name: &str,
+    argument: &FieldType,
+    everywhere: bool,
+    state: &mut Vec<StateColumn>,
+) -> Result<(Reducer, FieldType), String> {
+    let mut add = |suffix: &str, ty: StateType| {
+        state.push(StateColumn { name: format!("{name}_{suffix}"), ty });
+        state.len() - 1
+    };
+    let nullable = argument.nullable || !everywhere;
+    match (kind, &argument.ty) {
+        (Kind::Count, _) => Ok((Reducer::Count, FieldType::required(Type::Long))),
+        (Kind::Last, ty) => Ok((Reducer::Last, FieldType { ty: ty.clone(), nullable })),
+        (Kind::First, ty) => {
+            let set = (!everywhere).then(|| add("set", StateType::Flag));
+            Ok((Reducer::First { set }, FieldType { ty: ty.clone(), nullable }))
+        }
+        (Kind::Sum, Type::Float | Type::Double) => Ok((Reducer::FloatSum, FieldType::nullable(Type::Double))),
+        (Kind::Sum, ty) => {
+            let (result, ty) = match ty {
+                Type::Int => (SumResult::Long, Type::Long),
+                Type::Long => (SumResult::Decimal { scale: 0 }, Type::Decimal { precision: 38, scale: 0 }),
+                Type::Decimal { scale, .. } => {
+                    (SumResult::Decimal { scale: *scale }, Type::Decimal { precision: 38, scale: *scale })
+                }
+                other => return Err(format!("`sum` takes numbers, not {other}")),
+            };
+            let sum = add("sum", StateType::Wide);
+            let count = add("count", StateType::Count);
+            Ok((Reducer::Sum { sum, count, result }, FieldType::nullable(ty)))
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The names that a view's expressions may use: an event's fields, the `with` row's columns, a source view's columns.
+
+use std::cell::RefCell;
+
+use headwater_schemas::RecordType;
+
+use crate::expr::{Binding, Scope};
+use crate::table::Table;
+
+/// An event's fields, by name or as `Event.field`, and the columns of the `with` row as `view.column`.
+///
+/// Slots: the `with` row's columns first, then the event's needed fields; a field becomes needed when it is named.
+pub(super) struct EventScope<'a> {
+    pub(super) event: &'a str,
+    pub(super) record: &'a RecordType,
+    /// Indexes of the fields needed so far.
+    pub(super) needed: &'a RefCell<Vec<usize>>,
+    pub(super) with: Option<&'a Table>,
+    /// Whether the `with` row may be read: not by an event that deletes it.
+    pub(super) with_readable: bool,
+}
+
+impl EventScope<'_> {
+    fn field(&self, name: &str, used: usize) -> Option<Binding> {
+        let (index, field) = self.record.field(name)?;
+        let mut needed = self.needed.borrow_mut();
+        let slot = needed.iter().position(|&n| n == index).unwrap_or_else(|| {
+            needed.push(index);
+            needed.len() - 1
+        });
+        let before = self.with.map_or(0, |table| table.columns.len());
+        Some(Binding { slot: before + slot, ty: field.ty.clone(), used })
+    }
+}
+
+impl Scope for EventScope<'_> {
+    fn name(&self, path: &[&str]) -> Option<Binding> {
+        if let ([view, column, ..], Some(table)) = (path, self.with)
+            && *view == table.name
+            && self.with_readable
+        {
+            let (slot, column) = table.column(column)?;
+            return Some(Binding { slot, ty: column.ty.clone(), used: 2 });
+        }
+        match path {
+            [event, field, ..] if *event == self.event => self.field(field, 2),
+            [field, ..] => self.field(field, 1),
+            [] => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let fields = self.record.fields.iter().map(|field| field.name.clone());
+        let columns = self.with.filter(|_| self.with_readable).into_iter().flat_map(|table| {
+            table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name))
+        });
+        fields.chain(columns).collect()
+    }
+}
+
+/// A source view's columns, by name or as `view.column`; slots are the columns.
+pub(super) struct RowScope<'a> {
+    pub(super) table: &'a Table,
+}
+
+impl Scope for RowScope<'_> {
+    fn name(&self, path: &[&str]) -> Option<Binding> {
+        let (column, used) = match path {
+            [view, column, ..] if *view == self.table.name => (column, 2),
+            [column, ..] => (column, 1),
+            [] => return None,
+        };
+        let (slot, column) = self.table.column(column)?;
+        Some(Binding { slot, ty: column.ty.clone(), used })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.table.columns.iter().map(|column| column.name.clone()).collect()
+    }
+}

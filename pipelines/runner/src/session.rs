@@ -1,0 +1,283 @@
+//! One session: from the stored positions on, batch after batch, until something is not sure.
+
+use std::collections::HashSet;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use headwater_engine::batch::{Positions, Record};
+use headwater_engine::cache::Cache;
+use headwater_engine::fold::{Aside, Fold, Outcome, Step};
+use headwater_engine::table::{Key, Row, Table, ViewWrites};
+use headwater_log::LogError;
+use headwater_views::{Flush, FlushTarget, ParkedRecord, PositionMove, StoreError};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::gather::{self, Gathered};
+use crate::records;
+use crate::worker::{Job, Refusals, RunError};
+
+/// Why a session is over.
+pub(crate) enum Ended {
+    Shutdown,
+    Fatal(RunError),
+    /// Someone else moved a position, or a reply was lost.
+    Fenced(String),
+    /// Nothing is known to be written; the same may succeed later.
+    Unavailable(String),
+}
+
+/// Runs a session. `flushed` counts the flushes that were committed.
+pub(crate) async fn run(job: &Job, refusals: &mut Refusals, flushed: &mut u64, shutdown: &CancellationToken) -> Ended {
+    let mut writer = match Writer::open(job).await {
+        Ok(writer) => writer,
+        Err(ended) => return ended,
+    };
+    let (batches, mut queue) = mpsc::channel(1);
+    let (committed, seen) = watch::channel(Positions::new());
+    let gathering = gather::run(job.clone(), writer.positions.clone(), batches, seen, shutdown.clone());
+    // Dropped with the session: a reader never outlives the positions that it started from.
+    let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
+    while let Some(gathered) = queue.recv().await {
+        if let Err(ended) = writer.flush(gathered, refusals).await {
+            return ended;
+        }
+        *flushed += 1;
+        committed.send_replace(writer.positions.clone());
+    }
+    match gathering.await {
+        Ok(None) => Ended::Shutdown,
+        Ok(Some(ended)) => ended,
+        Err(problem) => Ended::Unavailable(format!("the reader failed: {problem}")),
+    }
+}
+
+/// What the writer holds: all of it is lost with the session, and read again.
+struct Writer<'j> {
+    job: &'j Job,
+    target: FlushTarget,
+    /// By the topology's topics.
+    topic_ids: Vec<[u8; 16]>,
+    /// As stored; a partition that was never flushed has none.
+    positions: Positions,
+    parked: HashSet<(usize, i32, Bytes)>,
+    cache: Cache,
+}
+
+impl<'j> Writer<'j> {
+    async fn open(job: &'j Job) -> Result<Self, Ended> {
+        let topology = &job.topology;
+        let mut topic_ids = Vec::new();
+        for plan in &topology.topics {
+            let info = job.log.topic(&plan.topic.name).await.map_err(|problem| log_ended(job, problem))?;
+            topic_ids.push(*info.id.0.as_bytes());
+        }
+        let stored = job.store.positions(&topology.name, job.generation).await;
+        let mut positions = Positions::new();
+        for position in stored.map_err(|problem| store_ended(job, problem))? {
+            let Some((topic, _)) = topology.topic(&position.topic) else { continue };
+            if position.topic_id != topic_ids[topic] {
+                let (topology, topic) = (topology.name.clone(), position.topic);
+                return Err(Ended::Fatal(RunError::TopicRecreated { topology, topic }));
+            }
+            positions.insert((topic, position.partition), position.next);
+        }
+        let keys = job.store.parked_keys(&topology.name, job.generation).await;
+        let parked = keys
+            .map_err(|problem| store_ended(job, problem))?
+            .into_iter()
+            .filter_map(|parked| Some((topology.topic(&parked.topic)?.0, parked.partition, parked.key)))
+            .collect();
+        Ok(Self {
+            target: FlushTarget { topology: topology.name.clone(), generation: job.generation },
+            cache: Cache::new(topology.clone(), job.settings.cache_rows),
+            job,
+            topic_ids,
+            positions,
+            parked,
+        })
+    }
+
+    /// Folds and writes one batch: positions compared, rows read, rows and positions written, all or nothing.
+    async fn flush(&mut self, gathered: Gathered, refusals: &mut Refusals) -> Result<(), Ended> {
+        let started = Instant::now();
+        let moves = self.moves(&gathered.next);
+        let begun = self.job.store.begin(&self.target, &moves).await;
+        let mut flush = begun.map_err(|problem| store_ended(self.job, problem))?;
+        let outcome = match self.fold(&mut flush, gathered.batch, refusals).await {
+            Ok(outcome) => outcome,
+            Err(problem) => {
+                flush.abandon().await;
+                return Err(store_ended(self.job, problem));
+            }
+        };
+        let topology = &self.job.topology;
+        let parked: Vec<ParkedRecord> =
+            outcome.parked.iter().map(|parked| records::parked(topology, &outcome.records, parked)).collect();
+        let writes: Vec<(&Table, &ViewWrites)> =
+            outcome.writes.iter().map(|writes| (&topology.views[writes.view].table, writes)).collect();
+        match flush.commit(&writes, &parked).await {
+            Ok(()) => {}
+            Err(StoreError::Refused { view, key, position: Some(position), reason }) => {
+                let refused = format!("the store refuses the row {key} of view {view}: {reason}");
+                return Err(refusals.note(self.job, &view, position, refused));
+            }
+            Err(problem) => return Err(store_ended(self.job, problem)),
+        }
+        self.committed(&outcome, &gathered.next, refusals);
+        self.report(&outcome, &gathered.next, &gathered.ends, started);
+        Ok(())
+    }
+
+    fn moves(&self, next: &Positions) -> Vec<PositionMove> {
+        let mut moves: Vec<PositionMove> = next
+            .iter()
+            .map(|(&(topic, partition), &to)| PositionMove {
+                topic: self.job.topology.topics[topic].topic.name.clone(),
+                topic_id: self.topic_ids[topic],
+                partition,
+                from: self.positions.get(&(topic, partition)).copied(),
+                to,
+            })
+            .collect();
+        // In one order for every worker, so that two of them cannot wait for each other.
+        moves.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        moves
+    }
+
+    async fn fold(
+        &mut self,
+        flush: &mut Flush,
+        batch: headwater_engine::batch::Batch,
+        refusals: &Refusals,
+    ) -> Result<Outcome, StoreError> {
+        let aside = |record: &Record| self.aside(record, refusals);
+        let mut fold = Fold::new(self.job.topology.clone(), batch, &aside);
+        loop {
+            match fold.step() {
+                Step::Done(outcome) => return Ok(*outcome),
+                Step::Read(needs) => {
+                    let mut rows = Vec::with_capacity(needs.len());
+                    for (view, keys) in needs {
+                        rows.push(self.read(flush, view, keys).await?);
+                    }
+                    fold.supply(rows);
+                }
+            }
+        }
+    }
+
+    fn aside(&self, record: &Record, refusals: &Refusals) -> Option<Aside> {
+        if let Some(key) = &record.key
+            && !self.parked.is_empty()
+            && self.parked.contains(&(record.topic, record.partition, key.clone()))
+        {
+            return Some(Aside::Behind);
+        }
+        let (count, reason) = refusals.counts.get(&(record.topic, record.partition, record.offset))?;
+        (*count > self.job.topology.retry_times).then(|| Aside::Refused(reason.clone()))
+    }
+
+    /// Rows from the cache where it has them, the rest from the store in one read.
+    async fn read(&mut self, flush: &mut Flush, view: usize, keys: Vec<Key>) -> Result<Vec<Option<Row>>, StoreError> {
+        let mut rows: Vec<Option<Option<Row>>> = keys.iter().map(|key| self.cache.get(view, key)).collect();
+        let missing: Vec<Key> =
+            keys.iter().zip(&rows).filter(|(_, row)| row.is_none()).map(|(key, _)| key.clone()).collect();
+        if !missing.is_empty() {
+            let mut found = flush.read(&self.job.topology.views[view].table, &missing).await?.into_iter();
+            for row in rows.iter_mut().filter(|row| row.is_none()) {
+                *row = Some(found.next().flatten());
+            }
+        }
+        Ok(rows.into_iter().map(Option::flatten).collect())
+    }
+
+    /// Takes over what the store has acknowledged.
+    fn committed(&mut self, outcome: &Outcome, next: &Positions, refusals: &mut Refusals) {
+        self.cache.wrote(outcome);
+        self.positions.extend(next);
+        for parked in &outcome.parked {
+            let record = &outcome.records[parked.record];
+            refusals.counts.remove(&(record.topic, record.partition, record.offset));
+            if let Some(key) = &record.key {
+                self.parked.insert((record.topic, record.partition, key.clone()));
+            }
+            if let Some(reason) = &parked.reason {
+                let topic = &self.job.topology.topics[record.topic].topic.name;
+                let (partition, offset) = (record.partition, record.offset);
+                tracing::warn!(topology = self.target.topology, topic, partition, offset, reason, "parked a record");
+            }
+        }
+    }
+
+    fn report(&mut self, outcome: &Outcome, next: &Positions, ends: &Positions, started: Instant) {
+        let topology = self.target.topology.clone();
+        let rows = outcome.writes.iter().map(|w| w.puts.len() + w.deletes.len() + w.partition_deletes.len());
+        histogram!("headwater_runner_flush_seconds", "topology" => topology.clone()).record(started.elapsed());
+        histogram!("headwater_runner_batch_records", "topology" => topology.clone()).record(outcome.records.len() as f64);
+        let counts = outcome.counts;
+        let (hits, misses) = self.cache.take_counts();
+        let totals = [
+            ("headwater_runner_events_total", counts.events),
+            ("headwater_runner_duplicates_total", counts.duplicates),
+            ("headwater_runner_ignored_total", counts.ignored),
+            ("headwater_runner_unknown_total", counts.unknown),
+            ("headwater_runner_absent_total", counts.absent),
+            ("headwater_runner_rows_written_total", rows.sum::<usize>() as u64),
+            ("headwater_runner_parked_total", outcome.parked.len() as u64),
+            ("headwater_runner_cache_hits_total", hits),
+            ("headwater_runner_cache_misses_total", misses),
+        ];
+        for (name, count) in totals {
+            counter!(name, "topology" => topology.clone()).increment(count);
+        }
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64);
+        for (place, &end) in ends {
+            let behind = (end - next.get(place).copied().unwrap_or(end)).max(0);
+            let last = outcome.records.iter().rev().find(|record| (record.topic, record.partition) == *place);
+            let age_ms = last.map_or(0, |record| (now_ms - record.timestamp_ms).max(0));
+            let topic = self.job.topology.topics[place.0].topic.name.clone();
+            let labels =
+                [("topology", topology.clone()), ("topic", topic), ("partition", place.1.to_string())];
+            gauge!("headwater_runner_lag_records", &labels).set(behind as f64);
+            gauge!("headwater_runner_lag_seconds", &labels).set(if behind == 0 { 0.0 } else { age_ms as f64 / 1000.0 });
+        }
+    }
+}
+
+impl Refusals {
+    /// Counts a refusal; the session ends so that nothing of the refused batch is left, and the next one tries again.
+    fn note(&mut self, job: &Job, view: &str, position: headwater_engine::table::RowPosition, reason: String) -> Ended {
+        let Some((index, _)) = job.topology.view(view) else {
+            return Ended::Unavailable(reason);
+        };
+        let place = (job.topology.feeding_topic(index), position.partition, position.offset);
+        let refused = self.counts.entry(place).or_default();
+        refused.0 += 1;
+        refused.1.clone_from(&reason);
+        Ended::Unavailable(reason)
+    }
+}
+
+/// What a log error means for a session.
+pub(crate) fn log_ended(job: &Job, problem: LogError) -> Ended {
+    let topology = job.topology.name.clone();
+    match problem {
+        LogError::TopicRecreated { topic, .. } => Ended::Fatal(RunError::TopicRecreated { topology, topic }),
+        problem if problem.is_transient() || matches!(problem, LogError::Closed) => Ended::Unavailable(problem.to_string()),
+        source => Ended::Fatal(RunError::Log { topology, source }),
+    }
+}
+
+/// What a store error means for a session.
+fn store_ended(job: &Job, problem: StoreError) -> Ended {
+    let topology = job.topology.name.clone();
+    match problem {
+        StoreError::Fenced { .. } => Ended::Fenced(problem.to_string()),
+        StoreError::TopicChanged { topic, .. } => Ended::Fatal(RunError::TopicRecreated { topology, topic }),
+        problem if problem.is_transient() => Ended::Unavailable(problem.to_string()),
+        source => Ended::Fatal(RunError::Store { topology, source }),
+    }
+}
