@@ -1,0 +1,179 @@
+//! The SQL over one view's table.
+
+use std::fmt::Write;
+
+use headwater_engine::table::Direction;
+
+use super::layout::Layout;
+
+/// A statement, given how many rows or keys it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Statement {
+    /// Rows by key: the key's place among those asked for, then the row.
+    Get,
+    /// Whole rows, new or in the place of the row of the same key.
+    Put,
+    Delete,
+    DeletePartitions,
+    /// A partition's rows from its start.
+    PageFirst,
+    /// Those that equal the cursor in so many clustering columns and are past it in the next.
+    PageAfter(usize),
+    All,
+}
+
+pub(super) fn text(layout: &Layout, statement: Statement, rows: usize) -> String {
+    let table = quoted(&layout.physical);
+    let keys = key_names(layout);
+    match statement {
+        Statement::Get => get(layout, &table, &keys, rows),
+        Statement::Put => {
+            let tuple = tuple(layout.width());
+            let values = vec![tuple.as_str(); rows].join(", ");
+            let one = if keys.is_empty() { format!("{}, ", quoted(ONE)) } else { String::new() };
+            let values = if keys.is_empty() { values.replace("(?", "(0, ?") } else { values };
+            format!("REPLACE INTO {table} ({one}{}) VALUES {values}", columns(layout, "").join(", "))
+        }
+        Statement::Delete => format!("DELETE FROM {table}{}", among(&keys, rows)),
+        Statement::DeletePartitions => {
+            format!("DELETE FROM {table}{}", among(&keys[..layout.table.partition], rows))
+        }
+        Statement::PageFirst | Statement::PageAfter(_) => page(layout, &table, &keys, statement),
+        Statement::All => {
+            format!("SELECT {} FROM {table}{} LIMIT ?", columns(layout, "").join(", "), order(layout, &keys, 0))
+        }
+    }
+}
+
+/// The key of a table without key columns: one row.
+const ONE: &str = "_one";
+
+fn get(layout: &Layout, table: &str, keys: &[String], rows: usize) -> String {
+    let columns = columns(layout, "t.").join(", ");
+    if keys.is_empty() {
+        return format!("SELECT 0, {columns} FROM {table} AS t");
+    }
+    if rows == 1 {
+        return format!("SELECT 0, {columns} FROM {table} AS t WHERE {}", equal(keys, "t."));
+    }
+    let wanted: Vec<String> = (0..rows).map(|i| tuple(keys.len()).replacen('(', &format!("({i}, "), 1)).collect();
+    let names: Vec<String> = (0..keys.len()).map(|i| format!("k{i}")).collect();
+    let on: Vec<String> = keys.iter().zip(&names).map(|(key, name)| format!("t.{key} = w.{name}")).collect();
+    // A cross join is never reordered: one lookup a wanted key.
+    format!(
+        "WITH w(i, {}) AS (VALUES {}) SELECT w.i, {columns} FROM w CROSS JOIN {table} AS t ON {}",
+        names.join(", "),
+        wanted.join(", "),
+        on.join(" AND ")
+    )
+}
+
+fn page(layout: &Layout, table: &str, keys: &[String], statement: Statement) -> String {
+    let partition = layout.table.partition;
+    let mut terms: Vec<String> = keys[..partition].iter().map(|key| format!("{key} = ?")).collect();
+    if let Statement::PageAfter(same) = statement {
+        terms.extend(keys[partition..partition + same].iter().map(|key| format!("{key} = ?")));
+        let past = match layout.table.clustering[same] {
+            Direction::Ascending => '>',
+            Direction::Descending => '<',
+        };
+        terms.push(format!("{} {past} ?", keys[partition + same]));
+    }
+    let filter = if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
+    format!("SELECT {} FROM {table}{filter}{} LIMIT ?", columns(layout, "").join(", "), order(layout, keys, partition))
+}
+
+/// The statements that make a view's table, and its plain name.
+pub(super) fn create(layout: &Layout) -> [String; 3] {
+    let table = &layout.table;
+    let keys = key_names(layout);
+    let mut definitions: Vec<String> = Vec::new();
+    if keys.is_empty() {
+        definitions.push(format!("{} INTEGER PRIMARY KEY CHECK ({} = 0)", quoted(ONE), quoted(ONE)));
+    }
+    let names = columns(layout, "");
+    let cells = layout.cells.iter().chain(&layout.states);
+    for (i, (cell, name)) in cells.zip(&names).enumerate() {
+        definitions.push(format!("{name} {}", cell.definition(name, i < keys.len())));
+    }
+    definitions.push("\"_pos\" INTEGER NOT NULL".to_owned());
+    definitions.push("\"_part\" INTEGER NOT NULL".to_owned());
+    let mut options = "STRICT";
+    if !keys.is_empty() {
+        definitions.push(format!("PRIMARY KEY ({})", directed(layout, &keys, 0).join(", ")));
+        options = "STRICT, WITHOUT ROWID";
+    }
+    let physical = quoted(&layout.physical);
+    let view = quoted(&table.name);
+    let shown: Vec<String> = table
+        .columns
+        .iter()
+        .zip(&layout.cells)
+        .map(|(column, cell)| format!("{} AS {}", cell.shown(&quoted(&column.name)), quoted(&column.name)))
+        .collect();
+    [
+        format!("CREATE TABLE {physical} ({}) {options}", definitions.join(", ")),
+        format!("DROP VIEW IF EXISTS {view}"),
+        format!("CREATE VIEW {view} AS SELECT {} FROM {physical}", shown.join(", ")),
+    ]
+}
+
+/// A name in double quotes.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `(?, ?, ?)`.
+pub(super) fn tuple(len: usize) -> String {
+    let mut text = String::with_capacity(len * 3 + 2);
+    text.push('(');
+    for i in 0..len {
+        text.push_str(if i == 0 { "?" } else { ", ?" });
+    }
+    text.push(')');
+    text
+}
+
+fn key_names(layout: &Layout) -> Vec<String> {
+    layout.table.columns[..layout.table.key_len()].iter().map(|column| quoted(&column.name)).collect()
+}
+
+/// Every column of a row, in the order that rows are bound and read in.
+fn columns(layout: &Layout, prefix: &str) -> Vec<String> {
+    let visible = layout.table.columns.iter().map(|column| column.name.clone());
+    let state = layout.table.state.iter().map(|column| format!("_s_{}", column.name));
+    let own = ["_pos".to_owned(), "_part".to_owned()];
+    visible.chain(state).chain(own).map(|name| format!("{prefix}{}", quoted(&name))).collect()
+}
+
+fn directed(layout: &Layout, keys: &[String], from: usize) -> Vec<String> {
+    let direction = |i: usize| match i.checked_sub(layout.table.partition).map(|i| layout.table.clustering[i]) {
+        Some(Direction::Descending) => " DESC",
+        _ => "",
+    };
+    (from..keys.len()).map(|i| format!("{}{}", keys[i], direction(i))).collect()
+}
+
+fn order(layout: &Layout, keys: &[String], from: usize) -> String {
+    let directed = directed(layout, keys, from);
+    if directed.is_empty() { String::new() } else { format!(" ORDER BY {}", directed.join(", ")) }
+}
+
+fn equal(keys: &[String], prefix: &str) -> String {
+    keys.iter().map(|key| format!("{prefix}{key} = ?")).collect::<Vec<_>>().join(" AND ")
+}
+
+/// ` WHERE (a, b) IN (VALUES (?, ?), …)`; nothing where there are no columns, which is every row.
+fn among(keys: &[String], rows: usize) -> String {
+    let mut text = String::new();
+    if keys.is_empty() {
+        return text;
+    }
+    // Writing to a string cannot fail.
+    let _ = match (keys, rows) {
+        (_, 1) => write!(text, " WHERE {}", equal(keys, "")),
+        ([key], _) => write!(text, " WHERE {key} IN {}", tuple(rows)),
+        _ => write!(text, " WHERE ({}) IN (VALUES {})", keys.join(", "), vec![tuple(keys.len()); rows].join(", ")),
+    };
+    text
+}

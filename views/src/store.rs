@@ -1,0 +1,233 @@
+//! The store that callers hold: a closed enum, one match a method. A new backend is a new variant; the compiler finds
+//! the places.
+
+use headwater_engine::table::{Key, Row, Table, ViewWrites};
+use tokio::sync::watch;
+
+use crate::memory::{MemoryFlush, MemorySnapshot, MemoryStore};
+use crate::sqlite::{SqliteFlush, SqliteOptions, SqliteSnapshot, SqliteStore};
+use crate::{
+    Active, Claim, Deployment, FlushTarget, Limits, PageRequest, Parked, ParkedFilter, ParkedKey, ParkedRecord,
+    PositionMove, StoreError, StoredPosition,
+};
+
+/// A view store; cloning it is cheap and gives the same store.
+#[derive(Clone, Debug)]
+pub enum Store {
+    Sqlite(SqliteStore),
+    Memory(MemoryStore),
+}
+
+/// A flush under way: positions compared, rows readable, nothing written yet that anyone else can see.
+///
+/// Dropping it undoes it. On an SQL store it holds the one writer, so keep it short.
+#[derive(Debug)]
+pub enum Flush {
+    Sqlite(SqliteFlush),
+    Memory(MemoryFlush),
+}
+
+/// One moment of the store, to read from. On a store without snapshots, ask for the positions before the rows: what the
+/// rows reflect is then never less than what the positions say.
+#[derive(Debug)]
+pub enum Snapshot {
+    Sqlite(SqliteSnapshot),
+    Memory(MemorySnapshot),
+}
+
+macro_rules! each {
+    ($on:expr, $store:ident => $call:expr) => {
+        match $on {
+            Self::Sqlite($store) => $call,
+            Self::Memory($store) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// Opens a database file, made if missing. Several processes may open the same one.
+    pub async fn open_sqlite(options: SqliteOptions) -> Result<Self, StoreError> {
+        Ok(Store::Sqlite(SqliteStore::open(options).await?))
+    }
+
+    /// An empty store in memory: same semantics, gone with the process.
+    pub fn memory() -> Self {
+        Store::Memory(MemoryStore::new(Limits::default()))
+    }
+
+    /// Makes a generation's tables and its catalog row; the first generation of a topology is its active one. Does
+    /// nothing where the same generation with the same fingerprint is there, so every process may call it at its start.
+    ///
+    /// # Errors
+    /// [`StoreError::Deployed`] where the topology runs as something else; [`StoreError::NoGeneration`] where this
+    /// number belonged to a generation that a reset dropped; [`StoreError::Declaration`] where a name is taken or a view
+    /// cannot be stored.
+    pub async fn create(&self, deployment: &Deployment) -> Result<(), StoreError> {
+        each!(self, store => store.create(deployment).await)
+    }
+
+    /// What runs, if anything does.
+    pub async fn active(&self, topology: &str) -> Result<Option<Active>, StoreError> {
+        each!(self, store => store.active(topology).await)
+    }
+
+    /// A generation number that was never used for this topology. Numbers are not used twice: a worker of a dropped
+    /// generation that wakes up late finds nothing to write to.
+    pub async fn next_generation(&self, topology: &str) -> Result<u32, StoreError> {
+        each!(self, store => store.next_generation(topology).await)
+    }
+
+    /// Drops the topology's tables, positions and parked records in one step. Claims stay: they are of commands, not of
+    /// views. Gives the next generation number.
+    pub async fn reset(&self, topology: &str) -> Result<u32, StoreError> {
+        each!(self, store => store.reset(topology).await)
+    }
+
+    /// The stored positions, by topic and partition; a partition that was never flushed has none.
+    pub async fn positions(&self, topology: &str, generation: u32) -> Result<Vec<StoredPosition>, StoreError> {
+        each!(self, store => store.positions(topology, generation).await)
+    }
+
+    /// Starts a flush: compares every position with its `from`, first.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`], [`StoreError::TopicChanged`], [`StoreError::NoGeneration`]; nothing was changed then.
+    pub async fn begin(&self, target: &FlushTarget, moves: &[PositionMove]) -> Result<Flush, StoreError> {
+        Ok(match self {
+            Store::Sqlite(store) => Flush::Sqlite(store.begin(target, moves).await?),
+            Store::Memory(store) => Flush::Memory(store.begin(target, moves).await?),
+        })
+    }
+
+    /// One moment of the store. It holds a connection until it is dropped.
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(match self {
+            Store::Sqlite(store) => Snapshot::Sqlite(store.snapshot().await?),
+            Store::Memory(store) => Snapshot::Memory(store.snapshot()),
+        })
+    }
+
+    /// The rows of these keys, in their order; see [`Snapshot::get`].
+    pub async fn get(&self, table: &Table, generation: u32, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        self.snapshot().await?.get(table, generation, keys).await
+    }
+
+    /// A page of one partition; see [`Snapshot::page`].
+    pub async fn page(&self, table: &Table, generation: u32, page: &PageRequest) -> Result<Vec<Row>, StoreError> {
+        self.snapshot().await?.page(table, generation, page).await
+    }
+
+    /// The first rows of a whole view, by key; see [`Snapshot::table_rows`].
+    pub async fn table_rows(&self, table: &Table, generation: u32, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.snapshot().await?.table_rows(table, generation, limit).await
+    }
+
+    /// Parked records by generation, topic, partition and offset, at most `limit`.
+    pub async fn parked(&self, topology: &str, filter: &ParkedFilter, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        each!(self, store => store.parked(topology, filter, limit).await)
+    }
+
+    /// Every message key that is parked: what a worker loads before it goes on.
+    pub async fn parked_keys(&self, topology: &str, generation: u32) -> Result<Vec<ParkedKey>, StoreError> {
+        each!(self, store => store.parked_keys(topology, generation).await)
+    }
+
+    /// The claim of this kind and key, expired or not.
+    pub async fn claim(&self, kind: &str, key: &[u8]) -> Result<Option<Claim>, StoreError> {
+        each!(self, store => store.claim(kind, key).await)
+    }
+
+    /// Compare-and-swap: writes the body if the claim has version `expected` (None: if there is none). True: it is
+    /// written and durable, with version `expected + 1`, or 1. False: someone else was first, nothing changed.
+    pub async fn swap_claim(
+        &self,
+        kind: &str,
+        key: &[u8],
+        expected: Option<i64>,
+        body: &[u8],
+        expires_at_ms: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        each!(self, store => store.swap_claim(kind, key, expected, body, expires_at_ms).await)
+    }
+
+    /// Drops the claim if it has version `expected`; whether it did.
+    pub async fn drop_claim(&self, kind: &str, key: &[u8], expected: i64) -> Result<bool, StoreError> {
+        each!(self, store => store.drop_claim(kind, key, expected).await)
+    }
+
+    /// Drops claims that expired before `now_ms`, a bounded number; how many. Call again until it gives 0.
+    pub async fn sweep_claims(&self, now_ms: i64) -> Result<u64, StoreError> {
+        each!(self, store => store.sweep_claims(now_ms).await)
+    }
+
+    /// Fires after each commit of a flush made through this store in this process. Commits of other processes do not
+    /// show here: also poll.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        each!(self, store => store.changed())
+    }
+
+    /// Waits for what is under way and closes the connections. Calls after it fail with [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        match self {
+            Store::Sqlite(store) => store.close().await,
+            Store::Memory(_) => {}
+        }
+    }
+}
+
+impl Flush {
+    /// The rows of these keys, in their order, without what this flush is going to write.
+    pub async fn read(&mut self, table: &Table, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        each!(self, flush => flush.read(table, keys).await)
+    }
+
+    /// Writes rows, parked records and the positions that `begin` compared. `writes` are in the order of the topology's
+    /// views, what is derived after what it derives from: a store without transactions writes them from the last to the
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] names the row to park; nothing was written. After [`StoreError::Unavailable`] it may or
+    /// may not be committed, as after a call that was cancelled: reload the positions.
+    pub async fn commit(self, writes: &[(&Table, &ViewWrites)], parked: &[ParkedRecord]) -> Result<(), StoreError> {
+        each!(self, flush => flush.commit(writes, parked).await)
+    }
+
+    /// Undoes it, and waits until that is done; dropping does the same behind the scenes.
+    pub async fn abandon(self) {
+        match self {
+            Flush::Sqlite(flush) => flush.abandon().await,
+            Flush::Memory(_) => {}
+        }
+    }
+}
+
+impl Snapshot {
+    /// The positions as of this snapshot; ask before the rows.
+    pub async fn positions(&mut self, topology: &str, generation: u32) -> Result<Vec<StoredPosition>, StoreError> {
+        each!(self, snapshot => snapshot.positions(topology, generation).await)
+    }
+
+    /// What runs, as of this snapshot.
+    pub async fn active(&mut self, topology: &str) -> Result<Option<Active>, StoreError> {
+        each!(self, snapshot => snapshot.active(topology).await)
+    }
+
+    /// The rows of these keys, in their order. A key that no row can have (text with a NUL in it, say) has none.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyMismatch`] where a key has other types than the table's.
+    pub async fn get(&mut self, table: &Table, generation: u32, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        each!(self, snapshot => snapshot.get(table, generation, keys).await)
+    }
+
+    /// A page of one partition, in clustering order.
+    pub async fn page(&mut self, table: &Table, generation: u32, page: &PageRequest) -> Result<Vec<Row>, StoreError> {
+        each!(self, snapshot => snapshot.page(table, generation, page).await)
+    }
+
+    /// The first `limit` rows of a whole view, by partition key (ascending), then in clustering order. For tests and
+    /// comparisons: a query never scans.
+    pub async fn table_rows(&mut self, table: &Table, generation: u32, limit: usize) -> Result<Vec<Row>, StoreError> {
+        each!(self, snapshot => snapshot.table_rows(table, generation, limit).await)
+    }
+}
