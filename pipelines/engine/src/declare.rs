@@ -1,5 +1,8 @@
 //! What the YAML files say, with the place of every word: the shapes of declarations before anything is checked
 //! against schemas or each other.
+//!
+//! Each shape has a reader that gathers every mistake and goes on; it gives a declaration only where what is left of the
+//! file makes sense without guessing.
 
 pub mod command;
 pub mod config;
@@ -15,7 +18,98 @@ pub use test::TestDecl;
 pub use topic::TopicDecl;
 pub use topology::{ColumnsDecl, KeyDecl, KeyEntry, TopologyDecl, ViewDecl};
 
-use crate::source::Spanned;
+use crate::source::{Diagnostic, Span, Spanned};
+use crate::yaml::Node;
 
 /// A word or an expression as written.
 pub type Text = Spanned<String>;
+
+/// Bytes of a name: what every store takes, with room for a generation and a prefix.
+pub const MAX_NAME: usize = 48;
+
+/// Where a whole file's missing keys are reported: its first key, or its start.
+fn place_of(node: &Node) -> Span {
+    match &node.kind {
+        crate::yaml::Kind::Mapping(entries) if !entries.is_empty() => entries[0].0.span.clone(),
+        _ => Span { file: node.span.file, range: node.span.range.start..node.span.range.start },
+    }
+}
+
+/// Checks a name that this language gives: views, columns, topologies, commands, queries. `what` is "view".
+fn check_name(name: &Text, what: &str, out: &mut Vec<Diagnostic>) -> bool {
+    check(name, what, "", out)
+}
+
+/// Checks a topic's name, which may hold points and dashes.
+fn check_topic_name(name: &Text, out: &mut Vec<Diagnostic>) -> bool {
+    check(name, "topic", ".-", out)
+}
+
+fn check(name: &Text, what: &str, also: &str, out: &mut Vec<Diagnostic>) -> bool {
+    let lower_snake: String = snake(name);
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || also.contains(c);
+    let fine = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(allowed);
+    if fine && name.len() <= MAX_NAME {
+        return true;
+    }
+    let points = if also.is_empty() { "" } else { ", points, dashes" };
+    let rule = format!("a letter, then lower-case letters, digits{points} and underscores, at most {MAX_NAME} bytes");
+    let mut error = Diagnostic::error(&name.span, format!("`{}` cannot be the name of a {what}", name.value));
+    error = if fine { error.label(format!("{} bytes long", name.len())) } else { error.label("not a name") };
+    let better = lower_snake != name.value && lower_snake.len() <= MAX_NAME && !lower_snake.is_empty();
+    out.push(if better && !fine {
+        error.help(format!("a name is {rule}: for example `{lower_snake}`"))
+    } else {
+        error.help(format!("a name is {rule}"))
+    });
+    false
+}
+
+/// `CreatedAt` and `created at` as `created_at`.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            if out.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+                out.push('_');
+            }
+            out.push(c.to_ascii_lowercase());
+        } else if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    out.trim_matches(|c: char| c == '_' || c.is_ascii_digit()).to_owned()
+}
+
+/// Checks an event's or a field's name: Avro's rule, without a namespace.
+fn check_avro_name(name: &Text, what: &str, out: &mut Vec<Diagnostic>) -> bool {
+    let fine = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !fine {
+        out.push(
+            Diagnostic::error(&name.span, format!("`{}` cannot be the name of {what}", name.value))
+                .label("not a name")
+                .help("Avro's names are a letter or underscore, then letters, digits and underscores; no namespace here"),
+        );
+    }
+    fine
+}
+
+/// Checks the names in a list, keeping those that are right.
+fn keep_avro_names(names: Vec<Text>, what: &str, out: &mut Vec<Diagnostic>) -> Vec<Text> {
+    names.into_iter().filter(|name| check_avro_name(name, what, out)).collect()
+}
+
+/// The optional sentence that documents a thing.
+fn doc(fields: &mut crate::yaml::Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<String> {
+    fields.optional("doc").and_then(|node| node.text("`doc`", out)).map(|text| text.value)
+}
+
+/// `Tombstone` is the built-in event of a record without a value; not read yet.
+fn refuse_tombstone(names: &[Text], out: &mut Vec<Diagnostic>) {
+    for name in names.iter().filter(|name| name.value == "Tombstone") {
+        out.push(crate::yaml::walk::not_yet(&name.span, "Tombstone"));
+    }
+}

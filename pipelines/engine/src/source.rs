@@ -1,8 +1,10 @@
 //! Where a declaration came from, and what is wrong with it: files, spans, diagnostics.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::expr::ExprError;
 
 /// A file's index in [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +32,25 @@ impl<T> std::ops::Deref for Spanned<T> {
     }
 }
 
+impl<T> Spanned<T> {
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+impl Spanned<String> {
+    /// The place of a part of the text, `range` being bytes of the value: exact where the file holds the value as it is
+    /// (the span of a quoted scalar is what is between the quotes), else the whole scalar.
+    pub fn part(&self, range: Range<usize>) -> Span {
+        let whole = &self.span.range;
+        let exact = whole.len() == self.value.len() && range.start <= range.end && range.end <= self.value.len();
+        if !exact {
+            return self.span.clone();
+        }
+        Span { file: self.span.file, range: whole.start + range.start..whole.start + range.end }
+    }
+}
+
 /// The texts of every file read, by [`FileId`]; paths are relative to the project's folder.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -48,6 +69,56 @@ pub enum Severity {
     Warning,
 }
 
+/// A place as a person counts: both from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Sources {
+    /// Keeps a file's text; `path` is relative to the project's folder.
+    pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> FileId {
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.files.push(SourceFile { path: path.into(), text: text.into() });
+        id
+    }
+
+    /// The file of this id. None only for an id of other sources.
+    pub fn get(&self, id: FileId) -> Option<&SourceFile> {
+        self.files.get(id.0 as usize)
+    }
+
+    pub fn path(&self, id: FileId) -> &Path {
+        self.get(id).map_or(Path::new(""), |file| &file.path)
+    }
+
+    pub fn text(&self, id: FileId) -> &str {
+        self.get(id).map_or("", |file| &file.text)
+    }
+
+    /// Line and column of a span's start.
+    pub fn place(&self, span: &Span) -> Place {
+        let text = self.text(span.file);
+        let start = floor_char_boundary(text, span.range.start);
+        let before = &text[..start];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Place {
+            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// The greatest character boundary of `text` that is not past `index`.
+pub(crate) fn floor_char_boundary(text: &str, index: usize) -> usize {
+    let mut index = index.min(text.len());
+    while !text.is_char_boundary(index) {
+        index -= 1;
+    }
+    index
+}
+
 /// One thing that is wrong: what, where, what was expected, and what to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
@@ -59,4 +130,76 @@ pub struct Diagnostic {
     pub label: String,
     /// What to write instead; the nearest valid name.
     pub help: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn error(span: &Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, span, message)
+    }
+
+    pub fn warning(span: &Span, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, span, message)
+    }
+
+    fn new(severity: Severity, span: &Span, message: impl Into<String>) -> Self {
+        Self { severity, message: message.into(), span: span.clone(), label: String::new(), help: None }
+    }
+
+    /// What stands under the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// "did you mean `documents`?", if a candidate is near; else the candidates, if they are few.
+    #[must_use]
+    pub fn nearest<'c>(mut self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        self.help = suggestion(name, candidates).or(self.help);
+        self
+    }
+
+    /// What is wrong with the expression that `text` is.
+    pub fn of_expression(text: &Spanned<String>, error: ExprError) -> Self {
+        let span = text.part(error.range);
+        Self { severity: Severity::Error, message: error.message, span, label: error.label, help: error.help }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// The candidate that `name` was probably meant to be.
+pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            // One slip in three letters; or one name is the start of the other, a plural or a forgotten ending.
+            let longest = name.len().max(candidate.len());
+            let shortest = name.len().min(candidate.len());
+            *distance <= longest / 3 || (shortest >= 3 && distance + shortest == longest)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Help for an unknown name: the nearest candidate, or all of them where they are few.
+pub fn suggestion<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    const FEW: usize = 12;
+    let mut all: Vec<&str> = candidates.into_iter().collect();
+    if let Some(near) = nearest(name, all.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    all.sort_unstable();
+    all.dedup();
+    (1..=FEW).contains(&all.len()).then(|| format!("known here: {}", all.join(", ")))
 }

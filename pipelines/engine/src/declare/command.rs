@@ -1,7 +1,8 @@
 //! `pipelines/<domain>/commands.yaml`.
 
-use super::Text;
-use crate::source::Spanned;
+use super::{Text, check_avro_name, check_name, doc, place_of, refuse_tombstone};
+use crate::source::{Diagnostic, Spanned};
+use crate::yaml::{Fields, Node};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandDecl {
@@ -38,4 +39,109 @@ pub struct RequireDecl {
     pub say: Text,
     /// 422 unless given.
     pub status: Option<Spanned<u16>>,
+}
+
+const METHODS: [(&str, Method); 4] =
+    [("post", Method::Post), ("put", Method::Put), ("patch", Method::Patch), ("delete", Method::Delete)];
+
+/// Reads `commands.yaml`: every command that makes sense by itself.
+pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
+    let mut fields = node.fields("the file", &place_of(node), out)?;
+    let commands = fields.required("commands", "…", out);
+    fields.finish(&[], out);
+    let entries = commands?.entries("`commands`", out)?;
+    Some(entries.iter().filter_map(|(name, node)| read_command(name.key_text(), node, out)).collect())
+}
+
+fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<CommandDecl> {
+    let before = out.len();
+    let owner = format!("command `{}`", name.value);
+    check_name(&name, "command", out);
+    let mut fields = node.fields(&owner, &name.span, out)?;
+    let doc = doc(&mut fields, out);
+    let route = read_route(&owner, &name, &mut fields, out);
+    let allow = read_allow(&mut fields, out);
+    let on = fields.optional("on").and_then(|node| node.text("`on`", out));
+    let emits = fields.required("emits", "OrderPlaced", out).and_then(|node| node.text("`emits`", out));
+    let set = read_pairs("set", &mut fields, out);
+    let body = read_pairs("body", &mut fields, out);
+    let require = fields.optional("require").map(|node| read_requires(node, out)).unwrap_or_default();
+    let unique = fields.optional("unique").and_then(|node| node.text("`unique`", out));
+    fields.finish(&[], out);
+    for (field, _) in set.iter().chain(&body) {
+        check_avro_name(field, "a field", out);
+    }
+    if let Some(emits) = &emits {
+        check_avro_name(emits, "an event", out);
+        refuse_tombstone(std::slice::from_ref(emits), out);
+    }
+    if out.len() > before {
+        return None;
+    }
+    let (method, path) = route?;
+    Some(CommandDecl { name, doc, method, path, allow: allow?, on, emits: emits?, set, body, require, unique })
+}
+
+/// Exactly one of `post`, `put`, `patch` and `delete`.
+fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<(Method, Text)> {
+    let given: Vec<_> =
+        METHODS.iter().filter_map(|&(key, method)| fields.entry(key).map(|(at, node)| (method, at, node))).collect();
+    match given.as_slice() {
+        [(method, key, node)] => {
+            let path = node.text(&format!("`{}`", key.key_text().value), out)?;
+            Some((*method, path))
+        }
+        [] => {
+            out.push(
+                Diagnostic::error(&name.span, format!("{owner} has no path")).label("which method and path?").help(
+                    "add `post: /orders`, or `put`, `patch` or `delete`; what is read is a query, in queries.yaml",
+                ),
+            );
+            None
+        }
+        [_, (_, second, _), ..] => {
+            out.push(
+                Diagnostic::error(&second.span, format!("{owner} has two methods"))
+                    .label("a second method")
+                    .help("a command has one of `post`, `put`, `patch` and `delete`"),
+            );
+            None
+        }
+    }
+}
+
+/// A mapping of names to texts.
+fn read_pairs(key: &'static str, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Vec<(Text, Text)> {
+    let Some(node) = fields.optional(key) else { return Vec::new() };
+    let entries = node.entries(&format!("`{key}`"), out).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = name.key_text();
+            let value = value.text(&format!("`{key}.{}`", name.value), out)?;
+            Some((name, value))
+        })
+        .collect()
+}
+
+fn read_requires(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<RequireDecl> {
+    let items = node.list("`require`", "a list of `that` and `say`", out).unwrap_or_default();
+    items.iter().filter_map(|item| read_require(item, out)).collect()
+}
+
+fn read_require(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RequireDecl> {
+    let mut fields = node.fields("an element of `require`", &place_of(node), out)?;
+    let that = fields.required("that", "quantity > 0", out).and_then(|node| node.text("`that`", out));
+    let say = fields.required("say", "quantity must be positive", out).and_then(|node| node.text("`say`", out));
+    let status = fields.optional("status").and_then(|node| node.integer("`status`", 400..=499, out));
+    fields.finish(&[], out);
+    // 400 to 499 fits.
+    let status =
+        status.and_then(|status| u16::try_from(status.value).ok().map(|value| Spanned::new(value, status.span)));
+    Some(RequireDecl { that: that?, say: say?, status })
+}
+
+/// Who may: required, so that nothing is open by omission.
+pub(super) fn read_allow(fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<Text> {
+    fields.required("allow", "signed_in", out).and_then(|node| node.text("`allow`", out))
 }

@@ -3,6 +3,10 @@
 
 use std::path::PathBuf;
 
+use super::{Text, check_name, place_of};
+use crate::source::Diagnostic;
+use crate::yaml::Node;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub log: LogConfig,
@@ -33,4 +37,153 @@ pub enum StoreConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BlobConfig {
     Folder(PathBuf),
+}
+
+/// The value of an environment variable.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Everything embedded, under `data/`.
+impl Default for Config {
+    fn default() -> Self {
+        let data = || PathBuf::from("data");
+        Self {
+            log: LogConfig::Embedded(data()),
+            registry: RegistryConfig::Embedded(data()),
+            stores: ["operational", "reporting"]
+                .map(|name| (name.to_owned(), StoreConfig::Sqlite(data().join(format!("{name}.db")))))
+                .into(),
+            blobs: BlobConfig::Folder(data().join("blobs")),
+        }
+    }
+}
+
+/// Reads `headwater.yaml`; a section that is left out is embedded, under `data/`.
+pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<Config> {
+    if node.is_null() {
+        return Some(Config::default());
+    }
+    let before = out.len();
+    let default = Config::default();
+    let mut fields = node.fields("the configuration", &place_of(node), out)?;
+    let mut section = |key: &'static str, form, later, out: &mut Vec<Diagnostic>| {
+        let (key, node) = fields.entry(key)?;
+        Some(Section { key, form, later }.read(node, environment, out))
+    };
+    let log = section("log", "embedded", &["kafka"][..], out);
+    let registry = section("registry", "embedded", &["url"][..], out);
+    let blobs = section("blobs", "folder", &["s3"][..], out);
+    let stores = fields.entry("stores").map(|(key, node)| read_stores(key, node, environment, out));
+    fields.finish(&[], out);
+    if out.len() > before {
+        return None;
+    }
+    Some(Config {
+        log: log.flatten().map_or(default.log, LogConfig::Embedded),
+        registry: registry.flatten().map_or(default.registry, RegistryConfig::Embedded),
+        stores: stores.unwrap_or(default.stores),
+        blobs: blobs.flatten().map_or(default.blobs, BlobConfig::Folder),
+    })
+}
+
+/// A section with one form that is built, and others that are not yet.
+struct Section<'n> {
+    key: &'n Node,
+    form: &'static str,
+    later: &'static [&'static str],
+}
+
+impl Section<'_> {
+    fn read(&self, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+        let before = out.len();
+        let owner = format!("`{}`", self.key.key_text().value);
+        let mut fields = node.fields(&owner, &self.key.span, out)?;
+        let value = fields.optional(self.form);
+        let others = fields.entries().iter().any(|(key, _)| key.as_text() != Some(self.form));
+        fields.finish(self.later, out);
+        match value {
+            Some(node) => read_path(node, &format!("`{}`", self.form), environment, out),
+            None => {
+                if !others && out.len() == before {
+                    let error = Diagnostic::error(&self.key.span, format!("{owner} says nothing"));
+                    let help = format!("add `{}: data`, or leave the section out", self.form);
+                    out.push(error.label(format!("`{}` is missing", self.form)).help(help));
+                }
+                None
+            }
+        }
+    }
+}
+
+fn read_stores(
+    key: &Node,
+    node: &Node,
+    environment: Environment<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(String, StoreConfig)> {
+    let mut stores: Vec<(String, StoreConfig)> = Vec::new();
+    let entries = node.entries("`stores`", out).unwrap_or_default();
+    if entries.is_empty() {
+        let error = Diagnostic::error(&key.span, "there is no store").label("`stores` names none");
+        out.push(error.help("add `operational: { sqlite: data/operational.db }`, or leave the section out"));
+    }
+    for (name, node) in entries {
+        let text = name.key_text();
+        check_name(&text, "store", out);
+        let section = Section { key: name, form: "sqlite", later: &["cassandra", "postgres"] };
+        let Some(path) = section.read(node, environment, out) else { continue };
+        let store = StoreConfig::Sqlite(path);
+        if let Some((other, _)) = stores.iter().find(|(_, other)| *other == store) {
+            out.push(
+                Diagnostic::error(&node.span, format!("stores `{other}` and `{}` are the same file", text.value))
+                    .label("a store has a file of its own"),
+            );
+        }
+        stores.push((text.value, store));
+    }
+    stores
+}
+
+fn read_path(node: &Node, owner: &str, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+    let text = node.text(owner, out)?;
+    let path = substitute(&text, environment, out)?;
+    if path.trim().is_empty() || path.contains('\0') {
+        // Never the value itself: it may be a secret that was put in the wrong place.
+        let error = Diagnostic::error(&text.span, format!("{owner} must be a path"));
+        out.push(error.label("empty once the environment is put in"));
+        return None;
+    }
+    Some(PathBuf::from(path))
+}
+
+/// Puts the environment's values in place of `${NAME}`.
+fn substitute(text: &Text, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<String> {
+    let mut result = String::new();
+    let mut sound = true;
+    let mut at = 0;
+    while let Some(start) = text[at..].find("${").map(|index| at + index) {
+        result.push_str(&text[at..start]);
+        let Some(end) = text[start..].find('}').map(|index| start + index) else {
+            let error = Diagnostic::error(&text.part(start..text.len()), "`${` without its `}`");
+            out.push(error.label("never closed").help("write `${NAME}`"));
+            return None;
+        };
+        let name = &text[start + 2..end];
+        at = end + 1;
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match environment(name).filter(|_| is_name) {
+            Some(value) => result.push_str(&value),
+            None => {
+                sound = false;
+                let message = if is_name {
+                    format!("the environment has no variable `{name}`")
+                } else {
+                    format!("`{name}` is not the name of an environment variable")
+                };
+                let error = Diagnostic::error(&text.part(start..at), message).label("not set");
+                out.push(if is_name { error.help(format!("set it: `export {name}=…`")) } else { error });
+            }
+        }
+    }
+    result.push_str(&text[at..]);
+    sound.then_some(result)
 }

@@ -1,7 +1,9 @@
 //! `pipelines/<domain>/queries.yaml`.
 
-use super::Text;
-use crate::source::Spanned;
+use super::command::read_allow;
+use super::{Text, check_name, doc, place_of};
+use crate::source::{Diagnostic, Spanned};
+use crate::yaml::{Fields, Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryDecl {
@@ -35,4 +37,137 @@ pub enum AnswerDecl {
         name: Option<Text>,
         mime_type: Option<Text>,
     },
+}
+
+/// Rows of a page where neither the query nor its caller says.
+pub const PAGE_DEFAULT: u32 = 50;
+/// What a caller may ask for where the query does not say.
+pub const PAGE_MAX: u32 = 500;
+/// What `size` may say, at most.
+const MAX_PAGE: u32 = 10_000;
+/// Partitions that a page may walk back through.
+const MAX_BACK: u32 = 100_000;
+
+/// Reads `queries.yaml`: every query that makes sense by itself.
+pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
+    let mut fields = node.fields("the file", &place_of(node), out)?;
+    let queries = fields.required("queries", "…", out);
+    fields.finish(&[], out);
+    let entries = queries?.entries("`queries`", out)?;
+    Some(entries.iter().filter_map(|(name, node)| read_query(name.key_text(), node, out)).collect())
+}
+
+fn read_query(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<QueryDecl> {
+    let before = out.len();
+    let owner = format!("query `{}`", name.value);
+    check_name(&name, "query", out);
+    let mut fields = node.fields(&owner, &name.span, out)?;
+    let doc = doc(&mut fields, out);
+    let path = fields.required("get", "/orders", out).and_then(|node| node.text("`get`", out));
+    let allow = read_allow(&mut fields, out);
+    let answer = read_answer(&owner, &name, &mut fields, out);
+    let join = fields.optional("join").map(|node| read_join(node, out)).unwrap_or_default();
+    fields.finish(&["sort"], out);
+    if out.len() > before {
+        return None;
+    }
+    Some(QueryDecl { name, doc, path: path?, allow: allow?, answer: answer?, join })
+}
+
+/// Exactly one of `row`, `page` and `file`, with the keys that go with it.
+fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<AnswerDecl> {
+    let row = fields.entry("row");
+    let page = fields.entry("page");
+    let file = fields.entry("file");
+    let walk = fields.entry("walk");
+    let size = fields.entry("size");
+    let given: Vec<_> = [row, page, file].into_iter().flatten().collect();
+    match given.as_slice() {
+        [_] => {}
+        [] => {
+            out.push(
+                Diagnostic::error(&name.span, format!("{owner} does not say what it answers with"))
+                    .label("`row`, `page` or `file` is missing")
+                    .help("add `row: view` for one row, `page: view` for a list, or `file: view` for a download"),
+            );
+            return None;
+        }
+        [_, (second, _), ..] => {
+            let error = Diagnostic::error(&second.span, format!("{owner} answers with two things"));
+            out.push(error.label("a second answer").help("a query has one of `row`, `page` and `file`"));
+            return None;
+        }
+    }
+    if page.is_none() {
+        for (key, _) in [walk, size].into_iter().flatten() {
+            let message = format!("`{}` is for pages, and {owner} has no `page`", key.key_text().value);
+            out.push(Diagnostic::error(&key.span, message).label("only beside `page`"));
+        }
+    }
+    if let Some((_, node)) = row {
+        return Some(AnswerDecl::Row(node.text("`row`", out)?));
+    }
+    if let Some((key, node)) = file {
+        return read_file(key, node, out);
+    }
+    let view = page?.1.text("`page`", out);
+    let walk = walk.map(|(_, node)| read_walk(node, out));
+    let (size_default, size_max) = size.map_or((None, None), |(key, node)| read_size(key, node, out));
+    Some(AnswerDecl::Page { view: view?, walk: walk.flatten(), size_default, size_max })
+}
+
+/// A view, or `{view, content, name, mime_type}` with the columns to use.
+fn read_file(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<AnswerDecl> {
+    if !matches!(node.kind, Kind::Mapping(_)) {
+        let view = node.text("`file`", out)?;
+        return Some(AnswerDecl::File { view, content: None, name: None, mime_type: None });
+    }
+    let mut fields = node.fields("`file`", &key.span, out)?;
+    let view = fields.required("view", "document_versions", out).and_then(|node| node.text("`view`", out));
+    let content = fields.optional("content").and_then(|node| node.text("`content`", out));
+    let name = fields.optional("name").and_then(|node| node.text("`name`", out));
+    let mime_type = fields.optional("mime_type").and_then(|node| node.text("`mime_type`", out));
+    fields.finish(&[], out);
+    Some(AnswerDecl::File { view: view?, content, name, mime_type })
+}
+
+/// `{ month: { back: 240 } }`.
+fn read_walk(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(Text, Spanned<u32>)> {
+    let entries = node.entries("`walk`", out)?;
+    let [(column, how)] = entries else {
+        let error = Diagnostic::error(&node.span, "`walk` names one column").label("expected one column");
+        out.push(error.help("write `walk: { month: { back: 240 } }`"));
+        return None;
+    };
+    let mut fields = how.fields("`walk`", &column.span, out)?;
+    let back = fields.required("back", "240", out).and_then(|node| node.integer("`back`", 1..=MAX_BACK, out));
+    fields.finish(&[], out);
+    Some((column.key_text(), back?))
+}
+
+fn read_size(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> (Option<Spanned<u32>>, Option<Spanned<u32>>) {
+    let Some(mut fields) = node.fields("`size`", &key.span, out) else { return (None, None) };
+    let default = fields.optional("default").and_then(|node| node.integer("`size.default`", 1..=MAX_PAGE, out));
+    let max = fields.optional("max").and_then(|node| node.integer("`size.max`", 1..=MAX_PAGE, out));
+    fields.finish(&[], out);
+    let (d, m) =
+        (default.as_ref().map_or(PAGE_DEFAULT, |size| size.value), max.as_ref().map_or(PAGE_MAX, |size| size.value));
+    if let Some(size) = default.as_ref().or(max.as_ref()).filter(|_| d > m) {
+        let error =
+            Diagnostic::error(&size.span, format!("a page of {d} rows by default is more than the {m} allowed"));
+        out.push(error.label("default above max").help("`size: { default: …, max: … }`, 50 and 500 unless given"));
+    }
+    (default, max)
+}
+
+fn read_join(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Text)> {
+    let mut join = Vec::new();
+    for (name, value) in node.entries("`join`", out).unwrap_or_default() {
+        let name = name.key_text();
+        check_name(&name, "column", out);
+        if let Some(value) = value.text(&format!("`join.{}`", name.value), out) {
+            join.push((name, value));
+        }
+    }
+    join
 }

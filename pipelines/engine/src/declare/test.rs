@@ -1,8 +1,9 @@
 //! `pipelines/<domain>/tests/*.yaml`: events given, rows expected. Values keep their source text until an Avro type
 //! says how to read them.
 
-use super::Text;
-use crate::yaml::Node;
+use super::{Text, place_of};
+use crate::source::{Diagnostic, Spanned};
+use crate::yaml::{Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestDecl {
@@ -19,4 +20,101 @@ pub struct GivenDecl {
     pub event: Text,
     /// A mapping of fields, and `_time`, `_key`, `_headers`.
     pub fields: Node,
+}
+
+/// Events of one test.
+const MAX_GIVEN: usize = 10_000;
+
+/// Reads a test file: one test, or a list of them.
+pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<TestDecl>> {
+    match &node.kind {
+        Kind::Sequence(items) => Some(items.iter().filter_map(|item| read_test(item, out)).collect()),
+        _ => Some(vec![read_test(node, out)?]),
+    }
+}
+
+fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
+    let before = out.len();
+    let mut fields = node.fields("a test", &place_of(node), out)?;
+    let name = fields.required("test", "what it shows", out).and_then(|node| node.text("`test`", out));
+    let given = fields.required("given", "…", out);
+    let given = given.and_then(|node| node.list("`given`", "a list of events", out));
+    let expect = fields.entry("expect");
+    let parked = fields.entry("parked");
+    fields.finish(&[], out);
+    if expect.is_none() && parked.is_none() {
+        out.push(
+            Diagnostic::error(&place_of(node), "a test that expects nothing")
+                .label("`expect` is missing")
+                .help("add `expect:` with views and their rows; `view: []` for no rows"),
+        );
+    }
+    let given: Vec<GivenDecl> = given.unwrap_or_default().iter().filter_map(|item| read_given(item, out)).collect();
+    if given.len() > MAX_GIVEN {
+        let error = Diagnostic::error(&place_of(node), format!("a test gives at most {MAX_GIVEN} events"));
+        out.push(error.label(format!("{} are given", given.len())));
+    }
+    let expect = expect.map(|(_, node)| read_expect(node, out)).unwrap_or_default();
+    let parked = parked.and_then(|(_, node)| node.list("`parked`", "a list of events", out)).unwrap_or_default();
+    if out.len() > before {
+        return None;
+    }
+    Some(TestDecl { name: name?, given, expect, parked: parked.to_vec() })
+}
+
+/// `Event: { field: value }`, or `Event` alone, whose fields are all examples.
+fn read_given(node: &Node, out: &mut Vec<Diagnostic>) -> Option<GivenDecl> {
+    match &node.kind {
+        Kind::Scalar { text, quoted: false } if !node.is_null() => {
+            let event = Spanned::new(text.clone(), node.span.clone());
+            let fields = Node { span: node.span.clone(), kind: Kind::Mapping(Vec::new()) };
+            Some(GivenDecl { event, fields })
+        }
+        Kind::Mapping(entries) => match entries.as_slice() {
+            [(event, fields)] if fields.is_null() || matches!(fields.kind, Kind::Mapping(_)) => {
+                let kind = if fields.is_null() { Kind::Mapping(Vec::new()) } else { fields.kind.clone() };
+                Some(GivenDecl { event: event.key_text(), fields: Node { span: fields.span.clone(), kind } })
+            }
+            [(event, fields)] => {
+                let event = event.key_text();
+                let message = format!("the fields of `{}` must be a mapping, not {}", event.value, fields.describe());
+                out.push(
+                    Diagnostic::error(&fields.span, message)
+                        .label("expected a mapping")
+                        .help(format!("write `- {}: {{ field: value }}`", event.value)),
+                );
+                None
+            }
+            _ => {
+                out.push(
+                    Diagnostic::error(&place_of(node), "an element of `given` is one event")
+                        .label("several keys here")
+                        .help("indent the fields below the event's name: `- Event: { field: value }`"),
+                );
+                None
+            }
+        },
+        _ => {
+            let error = Diagnostic::error(
+                &node.span,
+                format!("an element of `given` must be an event, not {}", node.describe()),
+            );
+            out.push(error.label("expected an event").help("write `- Event: { field: value }`"));
+            None
+        }
+    }
+}
+
+fn read_expect(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Vec<Node>)> {
+    let mut expect = Vec::new();
+    for (view, rows) in node.entries("`expect`", out).unwrap_or_default() {
+        let view = view.key_text();
+        let Some(rows) = rows.list(&format!("the rows of `{}`", view.value), "a list of rows", out) else { continue };
+        for row in rows.iter().filter(|row| !matches!(row.kind, Kind::Mapping(_))) {
+            let message = format!("a row of `{}` must be a mapping, not {}", view.value, row.describe());
+            out.push(Diagnostic::error(&row.span, message).label("expected `{ column: value }`"));
+        }
+        expect.push((view, rows.to_vec()));
+    }
+    expect
 }

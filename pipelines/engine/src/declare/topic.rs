@@ -1,7 +1,9 @@
 //! `schemas/<domain>/topic.yaml`.
 
-use super::Text;
-use crate::source::Spanned;
+use super::{Text, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
+use crate::source::{Diagnostic, Spanned};
+use crate::yaml::walk::not_yet;
+use crate::yaml::{Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicDecl {
@@ -16,4 +18,166 @@ pub struct TopicDecl {
     pub was: Vec<(Text, Vec<Text>)>,
     /// Known and skipped.
     pub ignore: Vec<Text>,
+}
+
+/// Partitions of a topic.
+pub const MAX_PARTITIONS: u32 = 10_000;
+/// A hundred years.
+const MAX_RETENTION_DAYS: u32 = 36_500;
+
+/// Reads `topic.yaml`.
+pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
+    let before = out.len();
+    let mut fields = node.fields("a topic", &place_of(node), out)?;
+    let topic = fields.required("topic", "orders", out).and_then(|node| node.text("`topic`", out));
+    let topic = topic.filter(|name| check_topic_name(name, out));
+    let key = fields.required("key", "order_id", out).and_then(|node| node.text_or_texts("`key`", out));
+    let key = key.map(|key| keep_avro_names(key, "a field", out));
+    let key_format = fields.entry("key_format");
+    let partitions =
+        fields.required("partitions", "10", out).and_then(|node| node.integer("`partitions`", 1..=MAX_PARTITIONS, out));
+    let retention = fields.required("retention", "forever", out);
+    let events = fields.required("events", "[OrderPlaced]", out).and_then(|node| node.texts("`events`", out));
+    let events = events.map(|events| keep_avro_names(events, "an event", out));
+    let was = fields.optional("was").map(|node| read_was(node, out)).unwrap_or_default();
+    let ignore = fields.optional("ignore").and_then(|node| node.texts("`ignore`", out)).unwrap_or_default();
+    let ignore = keep_avro_names(ignore, "an event", out);
+    let cleanup = fields.entry("cleanup");
+    fields.finish(&["deduplicate"], out);
+
+    check_key(key.as_deref(), key_format, out);
+    if let Some((_, value)) = cleanup {
+        check_cleanup(value, out);
+    }
+    let retention_days = retention.map(|node| read_retention(node, out));
+    if let Some(events) = &events {
+        refuse_tombstone(events, out);
+        check_events(events, &was, &ignore, out);
+        if events.is_empty() {
+            let place = topic.as_ref().map_or_else(|| place_of(node), |topic| topic.span.clone());
+            out.push(Diagnostic::error(&place, "a topic without events").label("`events` is empty"));
+        }
+    }
+    if out.len() > before {
+        return None;
+    }
+    Some(TopicDecl {
+        topic: topic?,
+        key: key?,
+        partitions: partitions?,
+        retention_days: retention_days?,
+        events: events?,
+        was,
+        ignore,
+    })
+}
+
+/// The name that a topic's file gives it, whatever else is wrong in there: what reads it need not be told again.
+pub fn name(node: &Node) -> Option<&str> {
+    let Kind::Mapping(entries) = &node.kind else { return None };
+    entries.iter().find(|(key, _)| key.as_text() == Some("topic"))?.1.as_text()
+}
+
+/// The event names that a topic's file lists, whatever else is wrong in there.
+pub fn event_names(node: &Node) -> Vec<&str> {
+    let Kind::Mapping(entries) = &node.kind else { return Vec::new() };
+    let events = entries.iter().find(|(key, _)| key.as_text() == Some("events"));
+    match events.map(|(_, value)| &value.kind) {
+        Some(Kind::Sequence(items)) => items.iter().filter_map(Node::as_text).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn read_was(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Vec<Text>)> {
+    let mut was = Vec::new();
+    for (event, older) in node.entries("`was`", out).unwrap_or_default() {
+        let event = event.key_text();
+        let Some(older) = older.text_or_texts(&format!("`was.{}`", event.value), out) else { continue };
+        was.push((event, keep_avro_names(older, "an event", out)));
+    }
+    was
+}
+
+fn check_key(key: Option<&[Text]>, format: Option<(&Node, &Node)>, out: &mut Vec<Diagnostic>) {
+    let format_text = format.and_then(|(_, node)| node.text("`key_format`", out).map(|text| (text, node)));
+    match &format_text {
+        Some((text, node)) if matches!(text.as_str(), "json" | "avro") => {
+            out.push(not_yet(&node.span, &format!("key_format: {}", text.value)));
+            return;
+        }
+        Some((text, node)) if text.value != "string" => {
+            let error = Diagnostic::error(&node.span, format!("there is no key format `{}`", text.value));
+            out.push(error.label("expected `string`").help("leave `key_format` out: it is `string` unless given"));
+            return;
+        }
+        _ => {}
+    }
+    if let Some([_, second, ..]) = key {
+        out.push(
+            Diagnostic::error(&second.span, "a key of several fields is not supported yet")
+                .label("a second key field")
+                .help("`key_format: string` takes one field; give the events one field that identifies what they are about"),
+        );
+    }
+}
+
+fn check_cleanup(node: &Node, out: &mut Vec<Diagnostic>) {
+    match node.as_text() {
+        Some("delete") => {}
+        Some("compact") => out.push(not_yet(&node.span, "cleanup: compact")),
+        _ => out.push(
+            Diagnostic::error(&node.span, format!("`cleanup` must be `delete`, not {}", node.describe()))
+                .label("expected `delete`"),
+        ),
+    }
+}
+
+/// None: forever.
+fn read_retention(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<u32>> {
+    if node.as_text() == Some("forever") {
+        return None;
+    }
+    let number =
+        node.as_text().and_then(|text| text.parse().ok()).filter(|days| (1..=MAX_RETENTION_DAYS).contains(days));
+    if number.is_none() {
+        out.push(
+            Diagnostic::error(
+                &node.span,
+                format!("`retention` must be `forever` or a number of days, not {}", node.describe()),
+            )
+            .label(format!("expected `forever` or 1 to {MAX_RETENTION_DAYS}"))
+            .help("write `retention: 30` for thirty days"),
+        );
+    }
+    number.map(|value| Spanned::new(value, node.span.clone()))
+}
+
+/// Names of events, older names and ignored ones must tell records apart.
+fn check_events(events: &[Text], was: &[(Text, Vec<Text>)], ignore: &[Text], out: &mut Vec<Diagnostic>) {
+    let names = || events.iter().map(|event| event.value.as_str());
+    for (event, _) in was {
+        if !names().any(|name| name == event.value) {
+            out.push(
+                Diagnostic::error(&event.span, format!("`was` speaks of `{}`, which is not in `events`", event.value))
+                    .label("not an event of this topic")
+                    .nearest(&event.value, names()),
+            );
+        }
+    }
+    let mut older: Vec<&Text> = Vec::new();
+    for name in was.iter().flat_map(|(_, older)| older).chain(ignore) {
+        let taken = if names().any(|event| event == name.value) {
+            Some("is an event of this topic")
+        } else if older.iter().any(|other| other.value == name.value) {
+            Some("already stands in `was` or `ignore`")
+        } else {
+            None
+        };
+        if let Some(taken) = taken {
+            out.push(
+                Diagnostic::error(&name.span, format!("`{}` {taken}", name.value)).label("a name means one thing"),
+            );
+        }
+        older.push(name);
+    }
 }

@@ -1,8 +1,9 @@
 //! `pipelines/<domain>/topology.yaml`.
 
-use super::Text;
-use crate::source::Span;
+use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
+use crate::source::{Diagnostic, Span, Spanned};
 use crate::table::Direction;
+use crate::yaml::{Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDecl {
@@ -50,4 +51,238 @@ pub enum ColumnsDecl {
     Copied(Vec<Text>),
     /// Name and expression: reducers, or for a re-keyed copy expressions over the source's columns.
     Computed(Vec<(Text, Text)>),
+}
+
+/// Retries of one row unless `retry` says otherwise.
+const RETRY_TIMES: u32 = 3;
+const MAX_RETRY_TIMES: u32 = 100;
+
+/// Reads `topology.yaml`.
+pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
+    let before = out.len();
+    let mut fields = node.fields("a topology", &place_of(node), out)?;
+    let name = fields.required("topology", "orders", out).and_then(|node| node.text("`topology`", out));
+    let name = name.filter(|name| check_name(name, "topology", out));
+    let store = fields.required("store", "operational", out).and_then(|node| node.text("`store`", out));
+    let reads = fields.required("reads", "[orders]", out).and_then(|node| node.texts("`reads`", out));
+    let retry_times = fields.entry("retry").map_or(Some(RETRY_TIMES), |(key, node)| read_retry(key, node, out));
+    let views = fields.required("views", "…", out).map(|node| read_views(node, out));
+    fields.finish(&[], out);
+
+    let place = || name.as_ref().map_or_else(|| place_of(node), |name| name.span.clone());
+    if reads.as_ref().is_some_and(Vec::is_empty) {
+        out.push(Diagnostic::error(&place(), "a topology that reads no topic").label("`reads` is empty"));
+    }
+    if views.as_ref().is_some_and(Vec::is_empty) && out.len() == before {
+        out.push(Diagnostic::error(&place(), "a topology without views").label("`views` is empty"));
+    }
+    if out.len() > before {
+        return None;
+    }
+    Some(TopologyDecl { name: name?, store: store?, reads: reads?, retry_times: retry_times?, views: views? })
+}
+
+/// The names that a topology's file gives its views, whatever else is wrong in there.
+pub fn view_names(node: &Node) -> Vec<&str> {
+    let Kind::Mapping(entries) = &node.kind else { return Vec::new() };
+    let views = entries.iter().find(|(key, _)| key.as_text() == Some("views"));
+    match views.map(|(_, value)| &value.kind) {
+        Some(Kind::Mapping(views)) => views.iter().filter_map(|(name, _)| name.as_text()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn read_retry(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<u32> {
+    let mut fields = node.fields("`retry`", &key.span, out)?;
+    let times = fields.required("times", "3", out);
+    let times = times.and_then(|node| node.integer("`retry.times`", 0..=MAX_RETRY_TIMES, out));
+    fields.finish(&[], out);
+    times.map(|times| times.value)
+}
+
+fn read_views(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<ViewDecl> {
+    let entries = node.entries("`views`", out).unwrap_or_default();
+    entries.iter().filter_map(|(name, node)| read_view(name.key_text(), node, out)).collect()
+}
+
+fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewDecl> {
+    let owner = format!("view `{}`", name.value);
+    check_name(&name, "view", out);
+    let mut fields = node.fields(&owner, &name.span, out)?;
+    let doc = doc(&mut fields, out);
+    let with = fields.optional("with").and_then(|node| node.text("`with`", out));
+    let key = fields.required("key", "[order_id]", out).and_then(|node| read_key(node, out));
+    let from = fields.required("from", "[OrderPlaced]", out).and_then(|node| read_from(node, out));
+    let names = |node: Option<&Node>, what: &str, out: &mut Vec<Diagnostic>| {
+        node.and_then(|node| node.text_or_texts(what, out)).unwrap_or_default()
+    };
+    let create_when = names(fields.optional("create_when"), "`create_when`", out);
+    let delete_when = names(fields.optional("delete_when"), "`delete_when`", out);
+    let columns = fields.optional("columns");
+    let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
+    fields.finish(&["retain", "where", "each", "as", "sort"], out);
+    refuse_tombstone(&create_when, out);
+    refuse_tombstone(&delete_when, out);
+    Some(ViewDecl { name, doc, with, key: key?, from: from?, create_when, delete_when, columns: columns? })
+}
+
+/// Events, or one view.
+fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+    if let Kind::Mapping(_) = &node.kind {
+        out.push(
+            Diagnostic::error(&node.span, "aliases in `from` (`as`, `where`, `each`) are not supported yet")
+                .label("planned, but not built")
+                .help("list events, or name one view"),
+        );
+        return None;
+    }
+    let names = keep_avro_names(node.text_or_texts("`from`", out)?, "an event or a view", out);
+    refuse_tombstone(&names, out);
+    if names.is_empty() {
+        let error = Diagnostic::error(&node.span, "`from` names nothing").label("expected events, or one view");
+        out.push(error);
+        return None;
+    }
+    Some(names)
+}
+
+fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {
+    let span = node.span.clone();
+    let decl = match &node.kind {
+        Kind::Sequence(items) => KeyDecl {
+            span,
+            partition: read_partition(items, "`key: {partition: …, clustering: …}`", out),
+            clustering: Vec::new(),
+        },
+        Kind::Mapping(_) => {
+            let mut fields = node.fields("`key`", &node.span, out)?;
+            let partition = fields.required("partition", "[order_id]", out);
+            let partition = partition.and_then(|node| node.list("`partition`", "a list of columns", out));
+            let clustering = fields.required("clustering", "[created desc]", out);
+            let clustering = clustering.and_then(|node| node.list("`clustering`", "a list of columns", out));
+            fields.finish(&[], out);
+            let partition = read_partition(partition?, "`clustering`", out);
+            let clustering = clustering?.iter().filter_map(|item| read_clustering(item, out)).collect();
+            KeyDecl { span, partition, clustering }
+        }
+        Kind::Scalar { text, .. } => {
+            let error =
+                Diagnostic::error(&node.span, format!("`key` must be a list of columns, not {}", node.describe()));
+            let error = error.label("expected a list");
+            out.push(if node.is_null() {
+                error.help("write `key: []` for a single row")
+            } else {
+                error.help(format!("write `key: [{text}]`"))
+            });
+            return None;
+        }
+    };
+    check_twice(&decl, out);
+    Some(decl)
+}
+
+fn read_partition(items: &[Node], where_directions_go: &str, out: &mut Vec<Diagnostic>) -> Vec<KeyEntry> {
+    let mut entries = Vec::new();
+    for item in items {
+        let Some((entry, direction)) = read_key_entry(item, out) else { continue };
+        if let Some((_, span)) = direction {
+            out.push(
+                Diagnostic::error(&span, "a partition key has no direction")
+                    .label("leave this out")
+                    .help(format!("only clustering columns are in order: move it to {where_directions_go}")),
+            );
+        }
+        entries.push(entry);
+    }
+    entries
+}
+
+fn read_clustering(item: &Node, out: &mut Vec<Diagnostic>) -> Option<(KeyEntry, Direction)> {
+    let (entry, direction) = read_key_entry(item, out)?;
+    Some((entry, direction.map_or(Direction::Ascending, |(direction, _)| direction)))
+}
+
+/// `name`, `name desc` or `name: expression`, the expression with a direction after it or not.
+fn read_key_entry(item: &Node, out: &mut Vec<Diagnostic>) -> Option<(KeyEntry, Option<(Direction, Span)>)> {
+    if let Kind::Mapping(entries) = &item.kind {
+        let [(name, expression)] = entries.as_slice() else {
+            let error = Diagnostic::error(&item.span, "an entry of a key is one column");
+            out.push(error.label("several names here").help("start each column on a line of its own, with `- `"));
+            return None;
+        };
+        let name = name.key_text();
+        check_name(&name, "column", out);
+        let (expression, direction) = split_direction(expression.text(&format!("column `{}`", name.value), out)?);
+        return Some((KeyEntry { name, expression: Some(expression) }, direction));
+    }
+    let (name, direction) = split_direction(item.text("an entry of `key`", out)?);
+    if name.contains(['(', ' ']) {
+        out.push(
+            Diagnostic::error(&name.span, format!("`{}` needs a name to be a key column", name.value))
+                .label("an expression without a name")
+                .help(format!("write `name: {}`", name.value)),
+        );
+        return None;
+    }
+    check_name(&name, "column", out);
+    Some((KeyEntry { name, expression: None }, direction))
+}
+
+/// Takes `asc` or `desc` off the end.
+fn split_direction(text: Text) -> (Text, Option<(Direction, Span)>) {
+    let trimmed = text.trim_end();
+    let Some(space) = trimmed.rfind(char::is_whitespace) else { return (text, None) };
+    let word_start = trimmed.len() - trimmed[space..].trim_start().len();
+    let direction = match trimmed[word_start..].to_ascii_lowercase().as_str() {
+        "asc" => Direction::Ascending,
+        "desc" => Direction::Descending,
+        _ => return (text, None),
+    };
+    let end = text[..space].trim_end().len();
+    let at = text.part(word_start..trimmed.len());
+    let rest = Spanned::new(text[..end].to_owned(), text.part(0..end));
+    (rest, Some((direction, at)))
+}
+
+fn check_twice(key: &KeyDecl, out: &mut Vec<Diagnostic>) {
+    let mut seen: Vec<&str> = Vec::new();
+    for entry in key.partition.iter().chain(key.clustering.iter().map(|(entry, _)| entry)) {
+        if seen.contains(&entry.name.as_str()) {
+            let message = format!("column `{}` stands twice in the key", entry.name.value);
+            out.push(Diagnostic::error(&entry.name.span, message).label("again here"));
+        }
+        seen.push(&entry.name);
+    }
+}
+
+fn read_columns(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ColumnsDecl> {
+    match &node.kind {
+        Kind::Sequence(_) => {
+            let names = node.texts("`columns`", out)?;
+            for name in &names {
+                check_name(name, "column", out);
+            }
+            Some(ColumnsDecl::Copied(names))
+        }
+        Kind::Mapping(entries) => {
+            let mut columns = Vec::with_capacity(entries.len());
+            for (name, value) in entries {
+                let name = name.key_text();
+                check_name(&name, "column", out);
+                if let Some(text) = value.text(&format!("column `{}`", name.value), out) {
+                    columns.push((name, text));
+                }
+            }
+            Some(ColumnsDecl::Computed(columns))
+        }
+        Kind::Scalar { .. } => {
+            let message = format!("`columns` must be a mapping or a list of columns, not {}", node.describe());
+            out.push(
+                Diagnostic::error(&node.span, message)
+                    .label("expected columns")
+                    .help("write `name: last(name)`, one a line; or a list of the source view's columns"),
+            );
+            None
+        }
+    }
 }

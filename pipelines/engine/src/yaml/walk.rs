@@ -1,0 +1,208 @@
+//! Taking a node apart: each reader says what it expected and what it found, at the place, and goes on.
+
+use std::ops::RangeInclusive;
+
+use super::{Kind, Node};
+use crate::declare::Text;
+use crate::source::{Diagnostic, Span, Spanned, suggestion};
+
+impl Node {
+    /// Nothing, `null` or `~`, unquoted.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, quoted: false } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// A scalar's text.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            Kind::Sequence(_) | Kind::Mapping(_) => None,
+        }
+    }
+
+    /// What was found, as a message says it.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            _ if self.is_null() => "nothing".into(),
+            Kind::Scalar { text, .. } if text.is_empty() => "an empty text".into(),
+            Kind::Scalar { text, .. } if text.len() <= 40 && !text.contains('\n') => format!("`{text}`"),
+            Kind::Scalar { .. } => "a text".into(),
+            Kind::Sequence(_) => "a list".into(),
+            Kind::Mapping(_) => "a mapping".into(),
+        }
+    }
+
+    fn expected(&self, owner: &str, what: &str, out: &mut Vec<Diagnostic>) {
+        out.push(
+            Diagnostic::error(&self.span, format!("{owner} must be {what}, not {}", self.describe()))
+                .label(format!("expected {what}")),
+        );
+    }
+
+    /// A text that is not empty. `owner` is what it is of, as a message says it: "`topic`".
+    pub fn text(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Text> {
+        match &self.kind {
+            Kind::Scalar { text, .. } if !self.is_null() && !text.trim().is_empty() => {
+                Some(Spanned { value: text.clone(), span: self.span.clone() })
+            }
+            _ => {
+                self.expected(owner, "a text", out);
+                None
+            }
+        }
+    }
+
+    /// The elements of a list.
+    pub fn list(&self, owner: &str, what: &str, out: &mut Vec<Diagnostic>) -> Option<&[Node]> {
+        match &self.kind {
+            Kind::Sequence(items) => Some(items),
+            _ => {
+                self.expected(owner, what, out);
+                None
+            }
+        }
+    }
+
+    /// A list of texts, none of them twice. Elements that are no text are reported and left out.
+    pub fn texts(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+        let items = self.list(owner, "a list", out)?;
+        let mut texts: Vec<Text> = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(text) = item.text(&format!("an element of {owner}"), out) else { continue };
+            if texts.iter().any(|other| other.value == text.value) {
+                let message = format!("`{}` stands twice in {owner}", text.value);
+                out.push(Diagnostic::error(&text.span, message).label("again here"));
+            } else {
+                texts.push(text);
+            }
+        }
+        Some(texts)
+    }
+
+    /// One text or a list of them.
+    pub fn text_or_texts(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+        match &self.kind {
+            Kind::Sequence(_) => self.texts(owner, out),
+            Kind::Scalar { .. } => self.text(owner, out).map(|text| vec![text]),
+            Kind::Mapping(_) => {
+                self.expected(owner, "a text or a list of texts", out);
+                None
+            }
+        }
+    }
+
+    /// A whole number within `range`, both ends included.
+    pub fn integer(&self, owner: &str, range: RangeInclusive<u32>, out: &mut Vec<Diagnostic>) -> Option<Spanned<u32>> {
+        let number =
+            self.as_text().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok());
+        match number.filter(|number| range.contains(number)) {
+            Some(value) => Some(Spanned { value, span: self.span.clone() }),
+            None => {
+                let what = format!("a whole number from {} to {}", range.start(), range.end());
+                self.expected(owner, &what, out);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Spanned<bool>> {
+        let value = match self.as_text() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => {
+                self.expected(owner, "`true` or `false`", out);
+                return None;
+            }
+        };
+        Some(Spanned { value, span: self.span.clone() })
+    }
+
+    /// A mapping's entries whose keys are names that the author chose.
+    pub fn entries(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<&[(Node, Node)]> {
+        match &self.kind {
+            Kind::Mapping(entries) => Some(entries),
+            _ => {
+                self.expected(owner, "a mapping", out);
+                None
+            }
+        }
+    }
+
+    /// A mapping whose keys are known. `place` is what a missing key is reported at: the name that owns the mapping.
+    pub fn fields<'n>(&'n self, owner: &str, place: &Span, out: &mut Vec<Diagnostic>) -> Option<Fields<'n>> {
+        let entries = self.entries(owner, out)?;
+        Some(Fields { owner: owner.into(), place: place.clone(), entries, known: Vec::new() })
+    }
+
+    /// A key's text and place. Keys are scalars; that was seen to when the tree was built.
+    pub fn key_text(&self) -> Text {
+        Spanned { value: self.as_text().unwrap_or_default().to_owned(), span: self.span.clone() }
+    }
+}
+
+/// A mapping that is read key by key: [`Fields::finish`] reports each key that nobody asked for.
+pub struct Fields<'n> {
+    owner: String,
+    place: Span,
+    entries: &'n [(Node, Node)],
+    known: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// The key's place and its value.
+    pub fn entry(&mut self, key: &'static str) -> Option<(&'n Node, &'n Node)> {
+        self.known.push(key);
+        self.entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(name, value)| (name, value))
+    }
+
+    /// The value of a key that may be left out.
+    pub fn optional(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The value of a key that must be there; `example` shows what to write.
+    pub fn required(&mut self, key: &'static str, example: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node> {
+        let value = self.optional(key);
+        if value.is_none() {
+            out.push(
+                Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner))
+                    .label(format!("`{key}` is missing"))
+                    .help(format!("add `{key}: {example}`")),
+            );
+        }
+        value
+    }
+
+    /// Reports every key that was never asked for, with the nearest that was. `not_yet` are keys of the language that
+    /// are refused by name.
+    pub fn finish(self, not_yet_keys: &[&'static str], out: &mut Vec<Diagnostic>) {
+        for (name, _) in self.entries {
+            let key = name.as_text().unwrap_or_default();
+            if self.known.contains(&key) {
+                continue;
+            }
+            if not_yet_keys.contains(&key) {
+                out.push(not_yet(&name.span, key));
+                continue;
+            }
+            let mut error =
+                Diagnostic::error(&name.span, format!("{} has no key `{key}`", self.owner)).label("unknown key");
+            error.help = suggestion(key, self.known.iter().copied());
+            out.push(error);
+        }
+    }
+
+    pub fn entries(&self) -> &'n [(Node, Node)] {
+        self.entries
+    }
+
+    pub fn place(&self) -> &Span {
+        &self.place
+    }
+}
+
+/// A form of the language that this version does not have.
+pub fn not_yet(span: &Span, form: &str) -> Diagnostic {
+    Diagnostic::error(span, format!("`{form}` is not supported yet")).label("planned, but not built")
+}
