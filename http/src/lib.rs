@@ -5,11 +5,13 @@
 //! traces it and counts it; [`serve::serve`] is the only place that accepts connections.
 
 pub mod body;
+pub mod etag;
 pub mod front;
 pub mod health;
 pub mod identity;
 pub mod limits;
 pub mod openapi;
+pub mod parameters;
 pub mod problem;
 pub mod serve;
 pub mod telemetry;

@@ -146,9 +146,9 @@ impl Answer {
     }
 
     fn build(&self) -> Json {
-        let headers: Map<String, Json> = self.headers.iter().map(|(name, description)| {
-            ((*name).to_owned(), json!({ "description": description, "schema": { "type": "string" } }))
-        });
+        let header = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+        let headers: Map<String, Json> =
+            self.headers.iter().map(|(name, description)| ((*name).to_owned(), header(description))).collect();
         let mut answer = json!({ "description": self.description });
         if !headers.is_empty() {
             answer["headers"] = headers.into();
@@ -248,8 +248,7 @@ impl Parameter {
             ParameterPlace::Query => "query",
             ParameterPlace::Header => "header",
         };
-        let mut parameter =
-            json!({ "name": self.name, "in": place, "required": self.required, "schema": self.schema });
+        let mut parameter = json!({ "name": self.name, "in": place, "required": self.required, "schema": self.schema });
         if let Some(description) = &self.description {
             parameter["description"] = description.as_str().into();
         }
@@ -341,9 +340,8 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'
 /// `/openapi.json` and `/docs`.
 pub fn routes(document: &Json) -> Router {
     let text = Bytes::from(document.to_string());
-    let document = get(move || async move {
-        ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text)
-    });
+    let document =
+        get(move || async move { ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text) });
     let ui = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
     let ui = Router::from(ui).layer(middleware::map_response(|mut response: Response| async move {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));

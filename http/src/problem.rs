@@ -11,12 +11,17 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
-use headwater_schemas::json::FieldError;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use crate::trace::TraceContext;
+
+#[derive(Debug)]
+pub struct FieldError {
+    pub path: String,
+    pub message: String,
+}
 
 /// A problem document, and the headers that go with it.
 #[derive(Clone, Debug)]
@@ -136,12 +141,8 @@ impl Problem {
 
     /// 413: the body has more than `limit_bytes`.
     pub fn too_large(limit_bytes: u64) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            format!("the body may have at most {limit_bytes} bytes"),
-        )
-        .with("limit_bytes", limit_bytes)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body may have at most {limit_bytes} bytes"))
+            .with("limit_bytes", limit_bytes)
     }
 
     /// 414: the request target is longer than `limit_bytes`.

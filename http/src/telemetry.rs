@@ -54,9 +54,8 @@ pub fn logs(format: Format, fallback: &str) -> Result<(), TelemetryError> {
 }
 
 /// Bounds of the buckets of every histogram, in seconds.
-const SECONDS: [f64; 16] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
-];
+const SECONDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Sets up metrics, and keeps their memory bounded from a task of the current runtime.

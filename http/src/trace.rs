@@ -31,11 +31,7 @@ impl TraceContext {
     /// A trace that starts here.
     pub fn generate() -> Self {
         let mut random = rand::rng();
-        Self {
-            trace_id: random.random_range(1..=u128::MAX),
-            span_id: random.random_range(1..=u64::MAX),
-            sampled: true,
-        }
+        Self { trace_id: random.random_range(1..=u128::MAX), span_id: random.random_range(1..=u64::MAX), sampled: true }
     }
 
     /// Reads a `traceparent`. None where it is malformed: the recommendation then starts a new trace.

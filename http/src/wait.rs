@@ -82,9 +82,7 @@ pub fn token_of(positions: &[StoredPosition]) -> PositionToken {
     let mut token = PositionToken::new();
     let mut topics: HashMap<&str, TopicKey> = HashMap::new();
     for position in positions {
-        let key = *topics
-            .entry(&position.topic)
-            .or_insert_with(|| TopicKey::new(position.topic_id, &position.topic));
+        let key = *topics.entry(&position.topic).or_insert_with(|| TopicKey::new(position.topic_id, &position.topic));
         token.see(key, position.partition, position.next - 1);
     }
     token
@@ -186,6 +184,3 @@ impl From<StoreError> for Problem {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -98,7 +98,8 @@ impl Keys {
             let key = if path.ends_with(SIGNING) { signing.verifying_key() } else { read_verifying(&path)? };
             verifying.insert(key_id(&key), DecodingKey::from_ed_der(key.as_bytes()));
         }
-        verifying.insert(key_id(&signing.verifying_key()), DecodingKey::from_ed_der(signing.verifying_key().as_bytes()));
+        verifying
+            .insert(key_id(&signing.verifying_key()), DecodingKey::from_ed_der(signing.verifying_key().as_bytes()));
         Self::new(&signing, verifying)
     }
 

@@ -85,6 +85,8 @@ impl Schemas {
             Type::Map(value) => json!({ "type": "object", "additionalProperties": self.of(value) }),
             Type::Enum(e) => self.defined(&e.name, |_| json!({ "type": "string", "enum": e.symbols })),
             Type::Record(record) => self.record(record),
+            // Defined by the record that encloses this place.
+            Type::Recursive(link) => reference(link.name()),
             Type::Union(branches) => json!({ "anyOf": branches.iter().map(|b| self.of_type(b)).collect::<Vec<_>>() }),
         }
     }
@@ -104,8 +106,12 @@ impl Schemas {
             let schema = make(self);
             self.definitions.insert(name.to_owned(), schema);
         }
-        json!({ "$ref": format!("#/components/schemas/{name}") })
+        reference(name)
     }
+}
+
+fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
 fn described(mut schema: Json, doc: &str) -> Json {
