@@ -9,12 +9,14 @@
 pub mod avsc;
 pub mod instant;
 mod layout;
+pub mod plan;
 pub mod topic;
 pub mod types;
 pub mod value;
 pub mod wire;
 
 pub use avsc::{Schema, SchemaError};
+pub use plan::{DecodeError, DecodePlan, ResolveError};
 pub use topic::{Event, Topic};
 pub use types::{EnumType, Field, FieldType, RecordLink, RecordType, Type};
 pub use value::{Decimal, Value, ValueRef};
