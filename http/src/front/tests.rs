@@ -11,8 +11,12 @@ use tower::ServiceExt;
 fn routes() -> Router {
     Router::new()
         .route("/things/{id}", get(|| async { "thing" }).post(|| async { "made" }))
-        .route("/panics", post(|| async { panic!("secret of the house") }))
+        .route("/panics", post(panics))
         .route("/trace", get(|trace: axum::Extension<TraceContext>| async move { trace.traceparent() }))
+}
+
+async fn panics() -> &'static str {
+    panic!("secret of the house")
 }
 
 async fn ask(app: &Router, method: &str, uri: &str, headers: &[(&str, &str)]) -> (Response, String) {
