@@ -7,7 +7,9 @@
 //! The default features hold the registry (I/O); the engine leaves them off.
 
 pub mod avsc;
+pub mod encode;
 pub mod instant;
+pub mod json;
 mod layout;
 pub mod plan;
 pub mod topic;
@@ -16,6 +18,8 @@ pub mod value;
 pub mod wire;
 
 pub use avsc::{Schema, SchemaError};
+pub use encode::{EncodeError, encode};
+pub use json::FieldError;
 pub use plan::{DecodeError, DecodePlan, ResolveError};
 pub use topic::{Event, Topic};
 pub use types::{EnumType, Field, FieldType, RecordLink, RecordType, Type};
