@@ -115,6 +115,23 @@ impl Parameter {
     }
 }
 
+impl Body {
+    pub fn new(media_type: &str, schema: Json) -> Self {
+        Self::default().content(media_type, schema)
+    }
+
+    /// One more media type that is taken.
+    pub fn content(mut self, media_type: &str, schema: Json) -> Self {
+        self.content.push((media_type.to_owned(), schema));
+        self
+    }
+
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+}
+
 impl Answer {
     pub fn new(status: u16, description: impl Into<String>) -> Self {
         Self { status, description: description.into(), content: Vec::new(), headers: Vec::new() }

@@ -11,17 +11,12 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
+use headwater_schemas::json::FieldError;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use crate::trace::TraceContext;
-
-#[derive(Debug)]
-pub struct FieldError {
-    pub path: String,
-    pub message: String,
-}
 
 /// A problem document, and the headers that go with it.
 #[derive(Clone, Debug)]
