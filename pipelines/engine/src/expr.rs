@@ -3,9 +3,16 @@
 //!
 //! Whatever exists in Postgres behaves as in Postgres: names and types of casts, rounding, nulls.
 
+mod ast;
+#[path = "expr/stopgap.rs"]
+mod stopgap; // until parse and compile land here
+
 use std::ops::Range;
 
 use headwater_schemas::FieldType;
+
+pub use ast::{Ast, Call};
+pub use stopgap::{EvalError, Expr, compile, parse, value_order};
 
 /// What is wrong with an expression, and where in its text.
 #[derive(Clone, Debug, PartialEq)]

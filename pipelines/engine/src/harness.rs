@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use headwater_schemas::wire::{self, SchemaId};
-use headwater_schemas::encode;
+use headwater_schemas::encode::encode;
 
 use crate::batch::{Batch, Decoder, Positions, Record};
 use crate::cache::Cache;
@@ -123,7 +123,7 @@ fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<Numbered>, H
         let Some((topic, plan)) = topology.topic(&event.topic.name) else { continue };
         let schema = &plan.topic.events[event.event].schema;
         let mut body = Vec::new();
-        encode::encode(schema, &event.value, &mut body)
+        encode(schema, &event.value, &mut body)
             .map_err(|problem| HarnessError::Unwritable { event: index + 1, problem: problem.to_string() })?;
         let mut payload = Vec::new();
         wire::frame(SchemaId(event.event as u32 + 1), &body, &mut payload);

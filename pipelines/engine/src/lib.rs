@@ -2,9 +2,15 @@
 //! files, and no clock.
 
 pub mod allow;
+pub mod batch;
+pub mod cache;
 pub mod declare;
 pub mod expr;
+pub mod fold;
+pub mod harness;
+pub mod plan;
 pub mod route;
 pub mod source;
 pub mod table;
+pub mod test;
 pub mod yaml;

@@ -76,6 +76,17 @@ pub struct Row {
     pub hidden: bool,
 }
 
+impl StateType {
+    /// The state before anything contributed.
+    pub fn zero(self) -> Value {
+        match self {
+            StateType::Flag => Value::Boolean(false),
+            StateType::Count => Value::Long(0),
+            StateType::Wide => Value::Wide(Box::default()),
+        }
+    }
+}
+
 impl Table {
     /// The number of key columns.
     pub fn key_len(&self) -> usize {

@@ -136,7 +136,7 @@ fn line<'v>(values: impl Iterator<Item = (usize, &'v Value)>, table: &Table) -> 
     let parts: Vec<String> = values
         .map(|(index, value)| {
             let column = &table.columns[index];
-            format!("{}: {}", column.name, json::to_json(&column.ty.ty, value))
+            format!("{}: {}", column.name, json::to_json(&column.ty, value))
         })
         .collect();
     format!("{{ {} }}", parts.join(", "))

@@ -57,7 +57,7 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
     };
     let refused = if call.distinct {
         Some("`distinct` in a reducer is not supported yet")
-    } else if call.order_by.is_some() {
+    } else if !call.order_by.is_empty() {
         Some("`order by` in a reducer is not supported yet")
     } else if kind != Kind::Count && call.args.is_empty() {
         Some("this reducer needs an argument")
@@ -68,7 +68,7 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
         cx.error(&text.span, message.into(), "here", None);
         return Column::Mistaken;
     }
-    Column::Reducer(Call { kind, arguments: call.args, filter: call.filter })
+    Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone() })
 }
 
 /// Which argument each event takes: `by_event[i]` is an index into the call's arguments, or None where the event does
@@ -82,7 +82,7 @@ pub(super) fn assign(cx: &mut Context, text: &Text, call: &Call, events: &[(Even
     let mut by_event = vec![None; events.len()];
     for (index, argument) in call.arguments.iter().enumerate() {
         let named: Vec<usize> = (0..events.len())
-            .filter(|&e| argument.paths().iter().any(|path| path.path.first() == Some(&events[e].1)))
+            .filter(|&e| argument.paths().iter().any(|(path, _)| path.first() == Some(&events[e].1)))
             .collect();
         match named.as_slice() {
             [] if call.arguments.len() == 1 => return Some(vec![Some(0); events.len()]),
