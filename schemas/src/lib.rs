@@ -12,6 +12,8 @@ pub mod instant;
 pub mod json;
 mod layout;
 pub mod plan;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod topic;
 pub mod types;
 pub mod value;
@@ -21,6 +23,8 @@ pub use avsc::{Schema, SchemaError};
 pub use encode::{EncodeError, encode};
 pub use json::FieldError;
 pub use plan::{DecodeError, DecodePlan, ResolveError};
+#[cfg(feature = "registry")]
+pub use registry::{Registry, RegistryError};
 pub use topic::{Event, Topic};
 pub use types::{EnumType, Field, FieldType, RecordLink, RecordType, Type};
 pub use value::{Decimal, Value, ValueRef};
