@@ -4,6 +4,7 @@
 pub mod allow;
 pub mod batch;
 pub mod cache;
+pub mod command;
 pub mod declare;
 pub mod expr;
 pub mod fold;
