@@ -21,7 +21,6 @@ use crate::expr::Expr;
 use crate::table::{Row, RowPosition, Table};
 
 pub use compile::compile;
-pub(crate) use compile::nearest;
 
 /// A unit that runs: topics in, views of one store out, one position per partition.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use headwater_schemas::{FieldType, RecordType, Type, Value};
 
 use crate::declare::{TestDecl, Text};
 use crate::plan::Topology;
-use crate::source::{Diagnostic, Severity, Span};
+use crate::source::{Diagnostic, Severity, Span, suggestion};
 use crate::table::Table;
 use crate::yaml::{Kind, Node};
 
@@ -112,7 +112,7 @@ impl Reader {
         });
         if found.is_none() {
             let names = topics.iter().flat_map(|topic| topic.events.iter().map(|event| event.name.as_str()));
-            let help = crate::plan::nearest(&name.value, names);
+            let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no event `{}`", name.value), "of no topic", help);
         }
         found
@@ -122,7 +122,7 @@ impl Reader {
         let found = topologies.iter().find_map(|topology| topology.view(&name.value)).map(|(_, view)| &view.table);
         if found.is_none() {
             let names = topologies.iter().flat_map(|t| t.views.iter().map(|view| view.table.name.as_str()));
-            let help = crate::plan::nearest(&name.value, names);
+            let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no view `{}`", name.value), "of no topology", help);
         }
         found
@@ -158,7 +158,7 @@ impl Reader {
                     }
                 }
                 other => {
-                    let help = crate::plan::nearest(other, ["_time", "_key", "_headers"].into_iter());
+                    let help = suggestion(other, ["_time", "_key", "_headers"]);
                     self.error(&key.span, format!("unknown `{other}`"), "expected _time, _key or _headers", help);
                 }
             }
@@ -182,7 +182,7 @@ impl Reader {
         let mut sound = true;
         for (key, node) in entries {
             let Some((index, field)) = ty.field(scalar(key)) else {
-                let help = crate::plan::nearest(scalar(key), ty.fields.iter().map(|field| field.name.as_str()));
+                let help = suggestion(scalar(key), ty.fields.iter().map(|field| field.name.as_str()));
                 self.error(&key.span, format!("`{}` has no field `{}`", ty.short_name(), scalar(key)), "unknown", help);
                 sound = false;
                 continue;
@@ -267,7 +267,7 @@ impl Reader {
                     columns.extend(self.value(node, &ty).map(|value| (index, value)));
                 }
                 None => {
-                    let help = crate::plan::nearest(scalar(key), table.columns.iter().map(|c| c.name.as_str()));
+                    let help = suggestion(scalar(key), table.columns.iter().map(|c| c.name.as_str()));
                     let message = format!("view `{}` has no column `{}`", table.name, scalar(key));
                     self.error(&key.span, message, "unknown column", help);
                 }

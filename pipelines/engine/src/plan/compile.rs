@@ -9,7 +9,7 @@ use headwater_schemas::topic::Topic;
 use super::{EventPlan, Source, TopicPlan, Topology, View, derived, describe, events};
 use crate::declare::{Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
-use crate::source::{Diagnostic, Severity, Span};
+use crate::source::{Diagnostic, Severity, Span, suggestion};
 
 /// Compiles a topology against the project's topics.
 ///
@@ -69,7 +69,7 @@ impl<'a> Context<'a> {
                     &name.span,
                     format!("there is no topic `{}`", name.value),
                     "not declared in any schemas/*/topic.yaml",
-                    nearest(&name.value, all.iter().map(|topic| topic.name.as_str())),
+                    suggestion(&name.value, all.iter().map(|topic| topic.name.as_str())),
                 )),
             }
         }
@@ -134,7 +134,7 @@ impl<'a> Context<'a> {
             } else {
                 complete = false;
                 let names = self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
-                let help = nearest(&name.value, names);
+                let help = suggestion(&name.value, names);
                 self.error(
                     &name.span,
                     format!("there is no event or view `{}`", name.value),
@@ -258,13 +258,4 @@ fn reads(view: &ViewDecl) -> impl Iterator<Item = &Text> {
 
 pub(super) fn error(span: &Span, message: String, label: &str, help: Option<String>) -> Diagnostic {
     Diagnostic { severity: Severity::Error, message, span: span.clone(), label: label.into(), help }
-}
-
-/// "did you mean": the closest of the valid names, if one is close.
-pub(crate) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-    names
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }

@@ -3,12 +3,12 @@
 use headwater_schemas::{FieldType, RecordType};
 
 use super::columns::{self, Call, Kind};
-use super::compile::{Context, EventId, nearest};
+use super::compile::{Context, EventId};
 use super::scope::EventScope;
 use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
 use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
-use crate::source::Span;
+use crate::source::{Span, suggestion};
 use crate::table::{Column, StateColumn, Table};
 
 /// A view in the making.
@@ -86,7 +86,7 @@ fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)]) -> Option<
     for name in decl.create_when.iter().chain(&decl.delete_when) {
         if !decl.from.iter().any(|from| from.value == name.value) {
             sound = false;
-            let help = nearest(&name.value, decl.from.iter().map(|from| from.value.as_str()));
+            let help = suggestion(&name.value, decl.from.iter().map(|from| from.value.as_str()));
             let message = format!("event `{}` is not in `from:` of view `{}`", name.value, decl.name.value);
             cx.error(&name.span, message, "not one of the events read", help);
         }
@@ -133,7 +133,7 @@ fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> Opti
     let Some(name) = &decl.with else { return Some(None) };
     let Some(index) = cx.view(&name.value) else {
         if !cx.declared(&name.value) {
-            let help = nearest(&name.value, cx.declared_views());
+            let help = suggestion(&name.value, cx.declared_views());
             cx.error(&name.span, format!("there is no view `{}`", name.value), "not declared here", help);
         }
         return None;
