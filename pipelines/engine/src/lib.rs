@@ -10,6 +10,7 @@ pub mod expr;
 pub mod fold;
 pub mod harness;
 pub mod plan;
+pub mod query;
 pub mod route;
 pub mod source;
 pub mod table;
