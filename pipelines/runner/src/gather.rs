@@ -71,10 +71,12 @@ pub(crate) async fn run(
             Err(ended) => return Some(ended),
         };
         if !pending.next.is_empty() {
-            match gatherer.decode(pending).await {
-                Ok(gathered) if batches.send(gathered).await.is_err() => return None,
-                Ok(_) => {}
+            let gathered = match gatherer.decode(pending).await {
+                Ok(gathered) => gathered,
                 Err(ended) => return Some(ended),
+            };
+            if batches.send(gathered).await.is_err() {
+                return None;
             }
         }
         if stopping {
@@ -169,7 +171,7 @@ impl Gatherer {
         for (topic, id) in self.decoder.unlearned(&pending.records) {
             match self.job.registry.by_id(id).await {
                 Ok(schema) => self.decoder.learn(topic, id, &schema),
-                Err(RegistryError::UnknownId { .. }) => {
+                Err(RegistryError::UnknownId(_)) => {
                     self.decoder.refuse(topic, id, format!("the registry has no schema with id {}", id.0));
                 }
                 Err(problem) => return Err(Ended::Unavailable(problem.to_string())),

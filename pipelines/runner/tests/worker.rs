@@ -1,0 +1,292 @@
+//! Workers between a real log and a real store: restarts, workers that run at once, poison, topics made again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
+use headwater_engine::table::Row;
+use headwater_log::{Log, NewRecord, Partition, TopicSpec};
+use headwater_runner::{Job, RunError, Settings, deploy, lag, run};
+use headwater_schemas::registry::Registry;
+use headwater_schemas::{Value, encode, json, wire};
+use headwater_views::{ParkedFilter, SqliteOptions, Store};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+/// A project's document topology on backends of its own.
+struct Bench {
+    topology: Arc<Topology>,
+    log: Log,
+    store: Store,
+    registry: Registry,
+    generation: u32,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn memory() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::on(Log::memory(), Store::memory(), Registry::memory(), folder).await
+    }
+
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = Log::open_embedded(folder.path()).await.expect("a log");
+        let store = Store::open_sqlite(SqliteOptions::new(folder.path().join("views.db"))).await.expect("a store");
+        let registry = Registry::open_embedded(folder.path()).await.expect("a registry");
+        Self::on(log, store, registry, folder).await
+    }
+
+    async fn on(log: Log, store: Store, registry: Registry, folder: tempfile::TempDir) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
+        let topology = project.topologies.iter().find(|t| t.name == "document").expect("the topology").clone();
+        for plan in &topology.topics {
+            let topic = &plan.topic;
+            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            log.ensure_topic(&spec).await.expect("a topic");
+            for event in &topic.events {
+                registry.register(&topic.subject(event), &event.schema).await.expect("an id");
+            }
+        }
+        let generation = deploy(&store, &topology).await.expect("deployed");
+        Self { topology, log, store, registry, generation, _folder: folder }
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            topology: self.topology.clone(),
+            generation: self.generation,
+            log: self.log.clone(),
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+            settings: Settings { batch_records: 7, ..Settings::default() },
+        }
+    }
+
+    fn start(&self) -> (CancellationToken, tokio::task::JoinHandle<Result<(), RunError>>) {
+        let stop = CancellationToken::new();
+        (stop.clone(), tokio::spawn(run(self.job(), stop)))
+    }
+
+    async fn produce(&self, event: &str, fields: serde_json::Value) {
+        let plan = self.topology.topics.iter().find(|plan| plan.topic.event(event).is_some()).expect("a topic");
+        let event = plan.topic.event(event).expect("the event");
+        let value = json::from_json(&event.schema.record, &fields).expect("a sound event");
+        let id = self.registry.register(&plan.topic.subject(event), &event.schema).await.expect("an id");
+        let (mut body, mut payload) = (Vec::new(), Vec::new());
+        encode::encode(&event.schema, &value, &mut body).expect("encoded");
+        wire::frame(id, &body, &mut payload);
+        let key = plan.topic.message_key(event, &value);
+        self.append(&plan.topic.name, key, payload).await;
+    }
+
+    async fn append(&self, topic: &str, key: Vec<u8>, payload: Vec<u8>) {
+        let record = NewRecord { key: Some(Bytes::from(key)), payload: Some(payload.into()), ..NewRecord::default() };
+        self.log.append(topic, record).await.expect("appended");
+    }
+
+    async fn added(&self, doc: &str) {
+        self.produce("DocumentAdded", fields(doc)).await;
+    }
+
+    async fn version(&self, doc: &str) {
+        self.produce("VersionAdded", fields(doc)).await;
+    }
+
+    /// Waits until nothing is behind.
+    async fn caught_up(&self) {
+        let caught_up = async {
+            let mut changed = self.store.changed();
+            loop {
+                changed.borrow_and_update();
+                let lag = lag(&self.topology, self.generation, &self.log, &self.store, 0).await.expect("the lag");
+                if lag.iter().all(|partition| partition.records == 0) {
+                    return;
+                }
+                changed.changed().await.expect("the store is there");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), caught_up).await.expect("the worker catches up");
+    }
+
+    async fn rows(&self, view: &str) -> Vec<Row> {
+        let (_, view) = self.topology.view(view).expect("the view");
+        let mut snapshot = self.store.snapshot().await.expect("a snapshot");
+        snapshot.table_rows(&view.table, self.generation, 10_000).await.expect("rows")
+    }
+
+    /// The versions column of each document, by document.
+    async fn versions(&self) -> Vec<(String, i64)> {
+        let (_, view) = self.topology.view("documents").expect("the view");
+        let (column, _) = view.table.column("versions").expect("the column");
+        let versions = |row: &Row| match (&row.values[0], &row.values[column]) {
+            (Value::String(doc), Value::Long(versions)) => (doc.to_string(), *versions),
+            other => panic!("not a document: {other:?}"),
+        };
+        self.rows("documents").await.iter().map(versions).collect()
+    }
+}
+
+fn fields(doc: &str) -> serde_json::Value {
+    json!({
+        "doc_id": doc, "name": "a.txt", "mime_type": "text/plain", "user_id": "u", "at": "2026-01-01T00:00:00Z",
+        "content": { "blob": "b", "sha256": "00", "size": 1 },
+    })
+}
+
+async fn counts_once_over_restarts(bench: Bench) {
+    const DOCS: usize = 8;
+    const VERSIONS: usize = 30;
+    let producing = async {
+        for doc in 0..DOCS {
+            bench.added(&format!("d{doc}")).await;
+        }
+        for round in 1..VERSIONS {
+            for doc in 0..DOCS {
+                bench.version(&format!("d{}", (doc + round) % DOCS)).await;
+            }
+        }
+    };
+    let working = async {
+        // Workers come and go, and two at a time believe that they own the partitions.
+        for round in 0..12 {
+            let ((stop, first), (other_stop, second)) = (bench.start(), bench.start());
+            let before = bench.store.changed();
+            let mut changed = before.clone();
+            let some_work = async {
+                for _ in 0..=round % 4 {
+                    let _ = changed.changed().await;
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_millis(200), some_work).await;
+            if round % 2 == 0 {
+                first.abort();
+                stop.cancel();
+            } else {
+                stop.cancel();
+                first.await.expect("no panic").expect("a clean stop");
+            }
+            other_stop.cancel();
+            second.await.expect("no panic").expect("a clean stop");
+        }
+    };
+    tokio::join!(producing, working);
+    let (stop, worker) = bench.start();
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    let expected: Vec<_> = (0..DOCS).map(|doc| (format!("d{doc}"), VERSIONS as i64)).collect();
+    assert_eq!(bench.versions().await, expected);
+    let totals = bench.rows("totals").await;
+    assert_eq!(totals[0].values[0], Value::Long(DOCS as i64));
+    assert_eq!(bench.rows("document_versions").await.len(), DOCS * VERSIONS);
+    assert_eq!(bench.rows("documents_by_update").await.len(), DOCS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_counts_once_over_restarts_and_rival_workers() {
+    counts_once_over_restarts(Bench::memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_counts_once_over_restarts_and_rival_workers() {
+    counts_once_over_restarts(Bench::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn poison_parks_with_what_follows_on_its_key_and_nothing_else() {
+    let bench = Bench::sqlite().await;
+    bench.added("good").await;
+    bench.added("bad").await;
+    bench.append("document", b"bad".to_vec(), b"no frame".to_vec()).await;
+    bench.version("bad").await;
+    bench.version("good").await;
+    // An id that no registry gave out.
+    bench.append("document", b"other".to_vec(), vec![0, 0, 0, 0x7f, 0xff, 1, 2]).await;
+    let (stop, worker) = bench.start();
+    bench.caught_up().await;
+    // A worker that comes later knows what is parked.
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    let (stop, worker) = bench.start();
+    bench.version("bad").await;
+    bench.version("good").await;
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+
+    assert_eq!(bench.versions().await, [("bad".to_owned(), 1), ("good".to_owned(), 3)]);
+    let parked = bench.store.parked("document", &ParkedFilter::default(), 100).await.expect("the parked");
+    let of = |key: &[u8]| -> Vec<bool> {
+        let of_key = parked.iter().filter(|parked| parked.record.key.as_deref() == Some(key));
+        of_key.map(|parked| parked.record.is_head).collect()
+    };
+    assert_eq!(of(b"bad"), [true, false, false], "the head, and the two that wait behind it");
+    assert_eq!(of(b"other"), [true]);
+    assert!(of(b"good").is_empty());
+}
+
+#[tokio::test]
+async fn a_misrouted_record_is_parked_and_applied_nowhere() {
+    let bench = Bench::memory().await;
+    let plan = &bench.topology.topic("document").expect("the topic").1.topic;
+    let event = plan.event("DocumentAdded").expect("the event");
+    let id = bench.registry.register(&plan.subject(event), &event.schema).await.expect("an id");
+    let value = json::from_json(&event.schema.record, &fields("d1")).expect("a sound event");
+    let (mut body, mut payload) = (Vec::new(), Vec::new());
+    encode::encode(&event.schema, &value, &mut body).expect("encoded");
+    wire::frame(id, &body, &mut payload);
+    bench.append("document", b"another".to_vec(), payload).await;
+    let (stop, worker) = bench.start();
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    assert!(bench.rows("documents").await.is_empty());
+    let parked = bench.store.parked("document", &ParkedFilter::default(), 10).await.expect("the parked");
+    assert!(parked[0].record.reason.contains("misrouted"), "{}", parked[0].record.reason);
+}
+
+#[tokio::test]
+async fn a_topic_made_again_stops_the_topology() {
+    let bench = Bench::sqlite().await;
+    bench.added("d").await;
+    let (stop, worker) = bench.start();
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    bench.log.delete_topic("document").await.expect("deleted");
+    let partitions = bench.topology.topic("document").expect("the topic").1.topic.partitions;
+    let spec = TopicSpec { name: "document".into(), partitions, retention_days: None };
+    bench.log.ensure_topic(&spec).await.expect("made again");
+    let (_stop, worker) = bench.start();
+    let ended = tokio::time::timeout(Duration::from_secs(10), worker).await.expect("it stops").expect("no panic");
+    assert!(matches!(ended, Err(RunError::TopicRecreated { .. })), "{ended:?}");
+    assert_eq!(bench.versions().await, [("d".to_owned(), 1)], "what was there stays");
+}
+
+#[tokio::test]
+async fn shutdown_drains_what_was_read() {
+    let bench = Bench::sqlite().await;
+    for doc in 0..50 {
+        bench.added(&format!("d{doc:02}")).await;
+    }
+    let (stop, worker) = bench.start();
+    let mut changed = bench.store.changed();
+    changed.changed().await.expect("a flush");
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    // Positions and rows agree wherever it stopped.
+    let folded: i64 = bench.versions().await.iter().map(|(_, versions)| versions).sum();
+    let mut below = 0;
+    for position in bench.store.positions("document", bench.generation).await.expect("positions") {
+        if position.topic == "document" {
+            let all = bench.log.read("document", Partition(position.partition), headwater_log::Offset(0), 100, 1 << 20);
+            below += all.await.expect("records").iter().filter(|record| record.offset.0 < position.next).count() as i64;
+        }
+    }
+    assert_eq!(folded, below);
+}
