@@ -32,16 +32,17 @@ pub(crate) fn physical(view: &str, generation: u32) -> String {
 }
 
 impl Deployment {
-    /// Whether just this is deployed already, given the topology's active generation and the highest number ever used.
-    pub(crate) fn found(&self, active: Option<&Active>, last: u32) -> Result<bool, StoreError> {
+    /// The generation that runs just this already, if any, given the topology's active generation and the highest
+    /// number ever used.
+    pub(crate) fn found(&self, active: Option<&Active>, last: u32) -> Result<Option<u32>, StoreError> {
         match active {
-            Some(active) if active.generation == self.generation && active.fingerprint == self.fingerprint => Ok(true),
+            Some(active) if active.fingerprint == self.fingerprint => Ok(Some(active.generation)),
             Some(active) => Err(StoreError::Deployed {
                 topology: self.topology.clone(),
                 generation: active.generation,
                 fingerprint: active.fingerprint.clone(),
             }),
-            None if self.generation > last => Ok(false),
+            None if self.generation > last => Ok(None),
             None => Err(StoreError::NoGeneration { topology: self.topology.clone(), generation: self.generation }),
         }
     }

@@ -73,13 +73,13 @@ impl MemoryStore {
         MemorySnapshot { state: Arc::clone(&self.lock()) }
     }
 
-    pub(crate) async fn create(&self, deployment: &Deployment) -> Result<(), StoreError> {
+    pub(crate) async fn create(&self, deployment: &Deployment) -> Result<u32, StoreError> {
         let _writer = self.inner.writer.lock().await;
         deployment.tables.iter().try_for_each(shape::check_table)?;
         let mut state = self.lock();
         let known = state.deployed.get(&deployment.topology).cloned().unwrap_or_default();
-        if deployment.found(known.active.as_ref(), known.last)? {
-            return Ok(());
+        if let Some(generation) = deployment.found(known.active.as_ref(), known.last)? {
+            return Ok(generation);
         }
         for table in &deployment.tables {
             deployment.owns(&table.name, state.views.get(&table.name).map(String::as_str))?;
@@ -92,7 +92,7 @@ impl MemoryStore {
         state.positions.insert((deployment.topology.clone(), deployment.generation), Positions::new());
         let generations = Generations { active: Some(deployment.as_active()), last: deployment.generation };
         state.deployed.insert(deployment.topology.clone(), generations);
-        Ok(())
+        Ok(deployment.generation)
     }
 
     pub(crate) async fn active(&self, topology: &str) -> Result<Option<Active>, StoreError> {

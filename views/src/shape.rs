@@ -52,6 +52,9 @@ pub(crate) fn check_table(table: &Table) -> Result<(), StoreError> {
     if numbered {
         return refuse("names that end in _g and a number are those of generations; name it otherwise".to_owned());
     }
+    if table.columns.is_empty() {
+        return refuse("it has no columns".to_owned());
+    }
     if table.key_len() > table.columns.len() {
         return refuse(format!("its key has {} columns, the table {}", table.key_len(), table.columns.len()));
     }

@@ -82,7 +82,7 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(Inner { options, writer, readers, layouts, changed }) })
     }
 
-    pub(crate) async fn create(&self, deployment: &Deployment) -> Result<(), StoreError> {
+    pub(crate) async fn create(&self, deployment: &Deployment) -> Result<u32, StoreError> {
         catalog::create(&self.inner.writer, deployment).await
     }
 

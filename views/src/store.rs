@@ -55,14 +55,14 @@ impl Store {
         Store::Memory(MemoryStore::new(Limits::default()))
     }
 
-    /// Makes a generation's tables and its catalog row; the first generation of a topology is its active one. Does
-    /// nothing where the same generation with the same fingerprint is there, so every process may call it at its start.
+    /// Makes a generation's tables and its catalog row, and gives its number. Where the topology already runs with this
+    /// fingerprint nothing is done, and the number is that generation's: every process may call it at its start.
     ///
     /// # Errors
     /// [`StoreError::Deployed`] where the topology runs as something else; [`StoreError::NoGeneration`] where this
     /// number belonged to a generation that a reset dropped; [`StoreError::Declaration`] where a name is taken or a view
     /// cannot be stored.
-    pub async fn create(&self, deployment: &Deployment) -> Result<(), StoreError> {
+    pub async fn create(&self, deployment: &Deployment) -> Result<u32, StoreError> {
         each!(self, store => store.create(deployment).await)
     }
 

@@ -35,14 +35,15 @@ pub(super) async fn migrate(writer: &Arc<Connections>) -> Result<(), StoreError>
     lease.end("COMMIT").await
 }
 
-pub(super) async fn create(writer: &Arc<Connections>, deployment: &Deployment) -> Result<(), StoreError> {
+pub(super) async fn create(writer: &Arc<Connections>, deployment: &Deployment) -> Result<u32, StoreError> {
     const DOING: &str = "creating views";
     deployment.tables.iter().try_for_each(shape::check_table)?;
     let mut lease = writer.lease("BEGIN IMMEDIATE", DOING).await?;
     let known = active(&mut lease, &deployment.topology).await?;
     let last = last_generation(&mut lease, &deployment.topology).await?;
-    if deployment.found(known.as_ref(), last)? {
-        return lease.end("ROLLBACK").await;
+    if let Some(generation) = deployment.found(known.as_ref(), last)? {
+        lease.end("ROLLBACK").await?;
+        return Ok(generation);
     }
     let insert = sqlx::query(
         "INSERT INTO _generations (topology, generation, declaration, fingerprint, state, created_ms) \
@@ -62,7 +63,8 @@ pub(super) async fn create(writer: &Arc<Connections>, deployment: &Deployment) -
         let listed = listed.bind(&table.name).bind(deployment.generation).bind(&deployment.topology);
         listed.execute(lease.connection()?).await.map_err(|error| failed(DOING, error))?;
     }
-    lease.end("COMMIT").await
+    lease.end("COMMIT").await?;
+    Ok(deployment.generation)
 }
 
 pub(super) async fn active(lease: &mut Lease, topology: &str) -> Result<Option<Active>, StoreError> {

@@ -180,8 +180,11 @@ pub(super) async fn prepare(options: &SqliteOptions) -> Result<(), StoreError> {
 /// The file's application id and how many tables it has. Switches an empty file or one of ours to WAL.
 async fn probe(options: &SqliteOptions) -> Result<(i32, i64), sqlx::Error> {
     let mut connection = plain(&options.path).busy_timeout(options.busy_timeout).connect().await?;
+    // One moment of the file: another process may be making it a store just now.
+    sqlx::raw_sql("BEGIN").execute(&mut connection).await?;
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+    sqlx::raw_sql("COMMIT").execute(&mut connection).await?;
     if tables == 0 || id == APPLICATION_ID {
         sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
     }

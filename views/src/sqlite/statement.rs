@@ -177,3 +177,88 @@ fn among(keys: &[String], rows: usize) -> String {
     };
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_engine::table::{Column, Table};
+    use headwater_schemas::{FieldType, Type};
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::*;
+
+    fn layout(partition: usize, clustering: &[Direction]) -> Layout {
+        let types = [Type::String, Type::Long, Type::Decimal { precision: 5, scale: 2 }, Type::Double];
+        let column = |(i, ty)| Column { name: format!("c{i}"), ty: FieldType::required(ty), doc: None };
+        let table = Table {
+            name: "t".to_owned(),
+            doc: None,
+            columns: types.into_iter().enumerate().map(column).collect(),
+            partition,
+            clustering: clustering.to_vec(),
+            state: vec![],
+        };
+        Layout::new(&table, 1)
+    }
+
+    /// Every statement of a query is a range of the primary key: no scan of what is not asked for, no sorting.
+    #[tokio::test]
+    async fn statements_follow_the_primary_key() {
+        use Direction::{Ascending, Descending};
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for clustering in
+            [&[Ascending, Ascending], &[Descending, Ascending], &[Ascending, Descending], &[Descending; 2]]
+        {
+            for partition in [0, 1, 2] {
+                let layout = layout(partition, clustering);
+                let [table, ..] = create(&layout);
+                sqlx::raw_sql("DROP TABLE IF EXISTS t_g1").execute(&mut connection).await.unwrap();
+                sqlx::raw_sql(AssertSqlSafe(table)).execute(&mut connection).await.unwrap();
+                let mut statements = vec![
+                    (Statement::Get, 1),
+                    (Statement::Get, 64),
+                    (Statement::Delete, 1),
+                    (Statement::Delete, 64),
+                    (Statement::PageAfter(0), 1),
+                    (Statement::PageAfter(1), 1),
+                ];
+                if partition > 0 {
+                    statements.extend([(Statement::PageFirst, 1), (Statement::DeletePartitions, 64)]);
+                }
+                for (statement, rows) in statements {
+                    let sql = format!("EXPLAIN QUERY PLAN {}", text(&layout, statement, rows));
+                    let plan = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                    let plan: Vec<String> = plan.iter().map(|row| row.get(3)).collect();
+                    let plan = plan.join("\n");
+                    assert!(plan.contains("USING PRIMARY KEY") || plan.contains("USING COVERING INDEX"), "{plan}");
+                    assert!(!plan.contains("SCAN t"), "{statement:?}: {plan}");
+                    assert!(!plan.contains("FOR ORDER BY"), "{statement:?}: {plan}");
+                }
+                let sql = format!("EXPLAIN QUERY PLAN {}", text(&layout, Statement::All, 1));
+                let plan = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                assert_eq!(plan.len(), 1, "no sorting: the table is in this order");
+            }
+        }
+    }
+
+    #[test]
+    fn statements_read_as_a_person_would_write_them() {
+        let layout = layout(1, &[Direction::Descending]);
+        let texts = [
+            (
+                Statement::Put,
+                2,
+                "REPLACE INTO \"t_g1\" (\"c0\", \"c1\", \"c2\", \"c3\", \"_pos\", \"_part\") VALUES (?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?)",
+            ),
+            (Statement::Delete, 2, "DELETE FROM \"t_g1\" WHERE (\"c0\", \"c1\") IN (VALUES (?, ?), (?, ?))"),
+            (Statement::DeletePartitions, 3, "DELETE FROM \"t_g1\" WHERE \"c0\" IN (?, ?, ?)"),
+            (
+                Statement::PageAfter(0),
+                1,
+                "SELECT \"c0\", \"c1\", \"c2\", \"c3\", \"_pos\", \"_part\" FROM \"t_g1\" WHERE \"c0\" = ? AND \"c1\" < ? ORDER BY \"c1\" DESC LIMIT ?",
+            ),
+        ];
+        for (statement, rows, expected) in texts {
+            assert_eq!(text(&layout, statement, rows), expected);
+        }
+    }
+}

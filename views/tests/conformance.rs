@@ -1,0 +1,105 @@
+//! One suite for every backend: the same inputs, the same rows, the same refusals.
+//!
+//! The oracle is a plain list of rows kept by the tests, ordered by comparing values, and neither store.
+
+#[path = "conformance/flushes.rs"]
+mod flushes;
+#[path = "conformance/oracle.rs"]
+mod oracle;
+#[path = "conformance/parking.rs"]
+mod parking;
+#[path = "conformance/random.rs"]
+mod random;
+#[path = "conformance/shapes.rs"]
+mod shapes;
+
+use std::sync::Arc;
+
+use headwater_engine::table::{Column, Direction, Row, RowPosition, StateColumn, StateType, Table, ViewWrites};
+use headwater_schemas::{FieldType, Type, Value};
+use headwater_views::{Deployment, FlushTarget, Limits, MemoryStore, PositionMove, SqliteOptions, Store, StoreError};
+
+pub const LIMITS: Limits = Limits { max_parked_per_key: 3 };
+
+/// A store of each kind. The folder lives as long as they do.
+pub async fn stores() -> (Vec<Store>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = SqliteOptions::new(folder.path().join("new/folder/views.db"));
+    options.limits = LIMITS;
+    let sqlite = Store::open_sqlite(options).await.unwrap();
+    (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], folder)
+}
+
+pub fn column(name: &str, ty: Type) -> Column {
+    Column { name: name.to_owned(), ty: FieldType::required(ty), doc: None }
+}
+
+/// `versions(doc_id, number desc; name, size)`, with a hidden count.
+pub fn versions() -> Table {
+    Table {
+        name: "versions".to_owned(),
+        doc: None,
+        columns: vec![
+            column("doc_id", Type::String),
+            column("number", Type::Long),
+            column("name", Type::String),
+            column("size", Type::Decimal { precision: 10, scale: 2 }),
+        ],
+        partition: 1,
+        clustering: vec![Direction::Descending],
+        state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
+    }
+}
+
+pub fn version(doc_id: &str, number: i64, name: &str) -> Row {
+    let size = headwater_schemas::Decimal { unscaled: i128::from(number) * 100, scale: 2 };
+    Row {
+        values: vec![Value::string(doc_id), Value::Long(number), Value::string(name), Value::Decimal(size)],
+        state: vec![Value::Long(number)],
+        position: RowPosition { partition: 0, offset: number },
+        hidden: false,
+    }
+}
+
+pub fn key(values: &[Value]) -> headwater_engine::table::Key {
+    Arc::from(values)
+}
+
+pub fn version_key(doc_id: &str, number: i64) -> headwater_engine::table::Key {
+    key(&[Value::string(doc_id), Value::Long(number)])
+}
+
+pub fn deployment(tables: &[Table]) -> Deployment {
+    Deployment {
+        topology: "documents".to_owned(),
+        generation: 1,
+        tables: tables.to_vec(),
+        declaration: "views: {}".to_owned(),
+        fingerprint: "f1".to_owned(),
+    }
+}
+
+pub fn target() -> FlushTarget {
+    FlushTarget { topology: "documents".to_owned(), generation: 1 }
+}
+
+pub fn step(from: Option<i64>, to: i64) -> PositionMove {
+    PositionMove { topic: "document".to_owned(), topic_id: [7; 16], partition: 0, from, to }
+}
+
+pub fn puts(rows: Vec<Row>) -> ViewWrites {
+    ViewWrites { puts: rows, ..ViewWrites::default() }
+}
+
+pub async fn flush(
+    store: &Store,
+    moves: &[PositionMove],
+    table: &Table,
+    writes: &ViewWrites,
+) -> Result<(), StoreError> {
+    store.begin(&target(), moves).await?.commit(&[(table, writes)], &[]).await
+}
+
+pub async fn next(store: &Store) -> Option<i64> {
+    store.positions("documents", 1).await.unwrap().first().map(|position| position.next)
+}
