@@ -24,11 +24,6 @@ pub use unit::Unit;
 pub const SIZE: &str = "size";
 pub const CURSOR: &str = "cursor";
 
-/// The most rows that a page may be declared to have.
-pub const LARGEST_PAGE: u32 = 5_000;
-/// The most partitions that a page may be declared to walk back.
-pub const FARTHEST_WALK: u32 = 100_000;
-
 /// A query, compiled.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -151,3 +146,6 @@ impl Join {
         self.column.map(|column| FieldType::nullable(self.table().columns[column].ty.ty.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,19 +4,14 @@ use std::sync::Arc;
 
 use headwater_schemas::Type;
 
-use super::{
-    Answer, CURSOR, FARTHEST_WALK, LARGEST_PAGE, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, join,
-};
+use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, join};
 use crate::allow::Allow;
-use crate::declare::query::AnswerDecl;
+use crate::declare::query::{AnswerDecl, PAGE_DEFAULT, PAGE_MAX};
 use crate::declare::{QueryDecl, Text};
 use crate::plan::Topology;
 use crate::route::Route;
 use crate::source::{Diagnostic, Spanned};
 use crate::table::Table;
-
-const SIZE_DEFAULT: u32 = 50;
-const SIZE_MAX: u32 = 500;
 
 /// Compiles a query against the project's topologies.
 ///
@@ -87,7 +82,9 @@ fn answer(decl: &QueryDecl, topology: &Topology, view: usize, errors: &mut Vec<D
         AnswerDecl::Row(_) => Some(Answer::Row),
         AnswerDecl::Page { view: name, walk, size_default, size_max } => {
             refuse_page_of_single_rows(table, name, errors)?;
-            let (size_default, size_max) = sizes(size_default.as_ref(), size_max.as_ref(), errors);
+            // The reader has seen to their bounds.
+            let size_default = size_default.as_ref().map_or(PAGE_DEFAULT, |size| size.value);
+            let size_max = size_max.as_ref().map_or(PAGE_MAX, |size| size.value);
             let walk = match walk {
                 None => None,
                 Some(walk) => Some(self::walk(walk, topology, view, errors)?),
@@ -132,23 +129,6 @@ fn refuse_page_of_single_rows(table: &Table, name: &Text, errors: &mut Vec<Diagn
     None
 }
 
-fn sizes(default: Option<&Spanned<u32>>, max: Option<&Spanned<u32>>, errors: &mut Vec<Diagnostic>) -> (u32, u32) {
-    let most = max.map_or(SIZE_MAX.max(default.map_or(0, |size| size.value)), |size| size.value);
-    let usual = default.map_or(SIZE_DEFAULT.min(most), |size| size.value);
-    for size in [default, max].into_iter().flatten() {
-        if !(1..=LARGEST_PAGE).contains(&size.value) {
-            let message = format!("a page has 1 to {LARGEST_PAGE} rows, found {}", size.value);
-            errors.push(Diagnostic::error(&size.span, message).label("out of bounds"));
-            return (usual, most);
-        }
-    }
-    if let (Some(default), true) = (default, usual > most) {
-        let message = format!("the default size, {usual}, is more than the largest, {most}");
-        errors.push(Diagnostic::error(&default.span, message).label("too large"));
-    }
-    (usual, most)
-}
-
 fn walk(
     (name, back): &(Text, Spanned<u32>),
     topology: &Topology,
@@ -157,10 +137,6 @@ fn walk(
 ) -> Option<Walk> {
     let view = &topology.views[view];
     let table = &view.table;
-    if !(1..=FARTHEST_WALK).contains(&back.value) {
-        let message = format!("a walk goes back 1 to {FARTHEST_WALK} partitions, found {}", back.value);
-        errors.push(Diagnostic::error(&back.span, message).label("out of bounds"));
-    }
     let partition = table.columns[..table.partition].iter().map(|column| column.name.as_str());
     let Some((column, found)) = table.column(name).filter(|(index, _)| *index < table.partition) else {
         let message = format!("`{}` is not a partition column of view `{}`", name.value, table.name);
@@ -248,7 +224,9 @@ fn file_column<'t>(
     let names = table.columns.iter().map(|column| column.name.as_str());
     errors.push(match named {
         Some(_) => error.nearest(name, names),
-        None => error.help(format!("name the column that is its {usual}: `{usual}: …` beside `file:`")),
+        None => {
+            error.help(format!("name the column that is its {usual}: `file: {{ view: {}, {usual}: … }}`", table.name))
+        }
     });
     None
 }
