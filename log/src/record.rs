@@ -1,9 +1,12 @@
 //! What the log holds and how its places are named: records, partitions, offsets, positions.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use uuid::Uuid;
+
+use crate::error::LogError;
 
 /// A partition of a topic, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,4 +91,30 @@ impl Record {
     pub fn header(&self, name: &str) -> Option<&Bytes> {
         self.headers.iter().find(|header| header.name == name).map(|header| &header.value)
     }
+
+    pub(crate) fn has_header(&self, name: &str, value: &[u8]) -> bool {
+        self.headers.iter().any(|header| header.name == name && header.value == value)
+    }
+}
+
+impl Extent {
+    /// Whether a reader may start at this offset: from `earliest` up to and including `end`.
+    pub(crate) fn check(&self, topic: &str, from: Offset) -> Result<(), LogError> {
+        if from >= self.earliest && from <= self.end {
+            return Ok(());
+        }
+        Err(LogError::OffsetOutOfRange {
+            topic: topic.to_owned(),
+            partition: self.partition,
+            wanted: from,
+            earliest: self.earliest,
+            end: self.end,
+        })
+    }
+}
+
+/// The time of an append, in milliseconds since 1970, by the system's clock.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
