@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use headwater_engine::command::{Command, Facts, Upload};
 use headwater_engine::table::Row;
-use headwater_http::etag::Tags;
+use headwater_http::etag::IfMatch;
 use headwater_http::wait::After;
 use headwater_http::{Caller, Place as In, Problem};
 use headwater_schemas::Value;
@@ -44,7 +44,7 @@ pub(crate) struct Attempt {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) given: Given,
     pub(crate) caller: Caller,
-    pub(crate) if_match: Option<Tags>,
+    pub(crate) if_match: Option<IfMatch>,
     pub(crate) after: Option<After>,
     pub(crate) repeatable: Option<Repeatable>,
     pub(crate) envelope: Envelope,
@@ -320,9 +320,7 @@ impl<'a> Run<'a> {
         if !command.allow.permits(attempt.caller.who(), row.map(|row| row.values.as_slice())) {
             return Err(refused(command, &attempt.caller));
         }
-        if let (Some(tags), Some(row)) = (&attempt.if_match, row)
-            && !tags.name_row(row.position)
-        {
+        if attempt.if_match.as_ref().is_some_and(|if_match| !if_match.holds(row.map(|row| row.position))) {
             let detail = "the row has changed since the state that If-Match names; read it again";
             return Err(Problem::precondition_failed(detail));
         }

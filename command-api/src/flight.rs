@@ -146,15 +146,14 @@ impl Flights {
         let info = self.log.topic(&trail.topic).await.map_err(problem)?;
         let partition = Partition(trail.partition);
         let id = event_id.to_string();
-        let find = |from: i64| {
-            let id = id.clone();
-            async move { self.log.find_header(&trail.topic, partition, Offset(from), EVENT_ID, id.as_bytes()).await }
-        };
         // Offsets of a topic that was made again say nothing.
         let from = if info.id == TopicId(trail.topic_id) { trail.from } else { 0 };
-        let found = match find(from).await {
+        let topic = &trail.topic;
+        let found = match self.log.find_header(topic, partition, Offset(from), EVENT_ID, id.as_bytes()).await {
             // Retention has removed what came before: the event, if written, is younger than that or gone with it.
-            Err(LogError::OffsetOutOfRange { earliest, .. }) => find(earliest.0).await,
+            Err(LogError::OffsetOutOfRange { earliest, .. }) => {
+                self.log.find_header(topic, partition, earliest, EVENT_ID, id.as_bytes()).await
+            }
             found => found,
         };
         let record = found.map_err(problem)?;

@@ -1,6 +1,7 @@
 //! What a request gives: path parameters and body fields, read by their Avro types, with every problem of all of them.
 
 use headwater_engine::command::{Command, Facts, Require, Upload};
+use headwater_http::parameters::Parameters;
 use headwater_http::{Place, Problem};
 use headwater_schemas::json::{FieldError, field_from_json, from_text, to_json};
 use headwater_schemas::{Field, FieldType, Value};
@@ -50,23 +51,19 @@ impl Given {
         }
     }
 
-    /// Reads the fields of a query string, percent-decoded, each by its type.
+    /// Reads the fields of a query string, each by its type.
     pub(crate) fn query(
         &mut self,
         command: &Command,
-        pairs: &[(String, String)],
+        parameters: &Parameters,
         fallback: impl Fn(&Field) -> Option<String>,
     ) {
-        for (index, (name, _)) in pairs.iter().enumerate() {
-            if command.body.field(name).is_none() {
-                self.problem(Place::Query, name, unknown(command, name));
-            } else if pairs[..index].iter().any(|(other, _)| other == name) {
-                self.problem(Place::Query, name, "is given twice".to_owned());
-            }
+        for (name, _) in parameters.iter().filter(|(name, _)| command.body.field(name).is_none()) {
+            self.problem(Place::Query, name, unknown(command, name));
         }
         for field in &command.body.fields {
-            let value = match pairs.iter().find(|(name, _)| *name == field.name) {
-                Some((_, text)) => {
+            let value = match parameters.get(&field.name) {
+                Some(text) => {
                     let value = from_text(&field.ty, text).map_err(|error| error.message);
                     self.taken(Place::Query, &field.name, value)
                 }

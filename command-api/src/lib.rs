@@ -52,7 +52,7 @@ pub struct CommandApi {
     pub commands: Vec<Arc<Command>>,
     /// Has the topics of all commands.
     pub log: Log,
-    pub registry: Arc<Registry>,
+    pub registry: Registry,
     /// By their names in `headwater.yaml`.
     pub stores: BTreeMap<String, Store>,
     /// Where content goes. A local folder must sync what it writes (`with_fsync`), or an acknowledged event may name

@@ -152,10 +152,6 @@ impl Ticket {
         &self.promise.trail
     }
 
-    pub(crate) fn claim_key(&self) -> Vec<u8> {
-        self.claim.key.clone()
-    }
-
     /// Notes the event here, where no turn decides its fate; false where another attempt has taken over.
     pub(crate) async fn note(&mut self, store: &Store, flight: &Flight) -> Result<bool, Unwritten> {
         let promise =

@@ -6,7 +6,7 @@ use headwater_engine::plan::Topology;
 use headwater_engine::table::{Key, Row, Table};
 use headwater_http::Problem;
 use headwater_http::wait::{After, Target, reflected};
-use headwater_views::{PageRequest, ParkedFilter, Store};
+use headwater_views::{PageRequest, ParkedFilter, Store, StoredPosition};
 
 use crate::flight::{Place, busy};
 
@@ -35,11 +35,7 @@ impl<'a> Reads<'a> {
         loop {
             changed.borrow_and_update();
             let positions = self.store.positions(&self.topology.name, self.generation).await?;
-            let mut of_topic = positions.iter().filter(|position| position.topic == topic).peekable();
-            // A topic that was made again: the place is of one that is no more.
-            let other = of_topic.peek().is_some_and(|position| position.topic_id != *place.topic_id.as_bytes());
-            let passed = of_topic.any(|position| position.partition == place.partition && position.next > place.offset);
-            if passed || other {
+            if has_passed(&positions, topic, place) {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -83,7 +79,7 @@ impl<'a> Reads<'a> {
         }
     }
 
-    /// The row of this key, and the generation that it is of.
+    /// The row of this key.
     pub(crate) async fn row(&self, table: &Table, key: Key) -> Result<Option<Row>, Problem> {
         let rows = self.store.get(table, self.generation, &[key]).await?;
         Ok(rows.into_iter().next().flatten().filter(|row| !row.hidden))
@@ -97,8 +93,12 @@ impl<'a> Reads<'a> {
         let rows = rows.iter().filter(|row| !row.hidden);
         Ok(rows.map(|row| row.values[table.partition..table.key_len()].into()).collect())
     }
+}
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
-    }
+/// Whether these positions are beyond the place; also where it is of a topic that was deleted and made again.
+fn has_passed(positions: &[StoredPosition], topic: &str, place: &Place) -> bool {
+    positions.iter().filter(|position| position.topic == topic).any(|position| {
+        let other = position.topic_id != *place.topic_id.as_bytes();
+        other || (position.partition == place.partition && position.next > place.offset)
+    })
 }

@@ -7,7 +7,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use headwater_engine::allow::Verdict;
-use headwater_http::etag::Tags;
+use headwater_http::etag::IfMatch;
+use headwater_http::parameters::Parameters;
 use headwater_http::wait::After;
 use headwater_http::{Caller, Place, Problem, TraceContext, body};
 use tracing::Instrument;
@@ -77,7 +78,7 @@ fn of(
     if command.allow.before_row(caller.who()) == Verdict::No {
         return Err(refused(command, &caller));
     }
-    let if_match = Tags::if_match(headers)?;
+    let if_match = IfMatch::of(headers)?;
     if if_match.is_some() && command.on.is_none() {
         return Err(Problem::malformed(Place::Header, "If-Match", "this command looks at no row: leave it out"));
     }
@@ -108,7 +109,7 @@ fn of(
 
 /// The fields of a JSON body.
 async fn fields(attempt: &mut Attempt, request: Request) -> Result<(), Problem> {
-    upload::refuse_query(&request)?;
+    Parameters::of(request.uri())?.refuse_unknown(&[])?;
     let (parts, body) = request.into_parts();
     let text = body::read(body, &attempt.server.api.limits).await?;
     let content_type = parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());

@@ -1,6 +1,6 @@
 //! What all requests share, and what all requests of one command share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bumpalo::Bump;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use headwater_schemas::plan::DecodePlan;
 use headwater_schemas::registry::RegistryError;
 use headwater_schemas::{SchemaId, Value, ValueRef, wire};
 use headwater_views::Store;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::CommandApi;
 use crate::flight::{Flights, busy};
@@ -36,7 +36,7 @@ pub(crate) struct Endpoint {
     /// By its name in `headwater.yaml`.
     pub(crate) store_name: String,
     /// The event's, once it is registered.
-    schema_id: OnceCell<SchemaId>,
+    schema_id: OnceLock<SchemaId>,
 }
 
 impl Server {
@@ -66,17 +66,23 @@ impl Server {
 
 impl Endpoint {
     pub(crate) fn new(command: Arc<Command>, store_name: String, store: Store) -> Self {
-        Self { command, store, store_name, schema_id: OnceCell::new() }
+        Self { command, store, store_name, schema_id: OnceLock::new() }
     }
 
     /// The record as a message's payload.
     pub(crate) async fn encode(&self, server: &Server, record: &Value) -> Result<Bytes, Problem> {
-        let command = &self.command;
-        let subject = || command.topic.subject(command.event());
-        let register = || async { server.api.registry.register(&subject(), &command.event().schema).await };
-        let id = *self.schema_id.get_or_try_init(register).await.map_err(registry_problem)?;
+        let event = self.command.event();
+        let id = match self.schema_id.get() {
+            Some(id) => *id,
+            // Several may ask at first: registering is idempotent.
+            None => {
+                let subject = self.command.topic.subject(event);
+                let id = server.api.registry.register(&subject, &event.schema).await.map_err(registry_problem)?;
+                *self.schema_id.get_or_init(|| id)
+            }
+        };
         let mut body = Vec::new();
-        encode(&command.event().schema, record, &mut body).map_err(Problem::internal)?;
+        encode(&event.schema, record, &mut body).map_err(Problem::internal)?;
         let mut payload = Vec::with_capacity(body.len() + 5);
         wire::frame(id, &body, &mut payload);
         Ok(payload.into())

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use headwater_engine::command::{Command, Upload};
 use headwater_http::body::{BodyError, paced};
+use headwater_http::parameters::Parameters;
 use headwater_http::{Place, Problem};
 use headwater_schemas::Field;
 use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
@@ -72,10 +73,10 @@ fn is_multipart(content_type: &str) -> bool {
 
 /// The body is the content.
 async fn raw(attempt: &mut Attempt, request: Request, mime_type: Option<String>) -> Result<Noted, Problem> {
-    let pairs = query_pairs(request.uri().query().unwrap_or_default())?;
+    let parameters = Parameters::of(request.uri())?;
     let about = About { file_name: None, mime_type };
     let command = attempt.endpoint.command.clone();
-    attempt.given.query(&command, &pairs, |field| about.of(field));
+    attempt.given.query(&command, &parameters, |field| about.of(field));
     let noted = noted(attempt).await?;
     let limits = &attempt.server.api.limits;
     let limit = attempt.server.api.settings.upload_bytes;
@@ -85,7 +86,7 @@ async fn raw(attempt: &mut Attempt, request: Request, mime_type: Option<String>)
 
 /// `event`, then `content`.
 async fn multipart(attempt: &mut Attempt, request: Request) -> Result<Noted, Problem> {
-    refuse_query(&request)?;
+    Parameters::of(request.uri())?.refuse_unknown(&[])?;
     let limits = attempt.server.api.limits.clone();
     let limit = attempt.server.api.settings.upload_bytes;
     let whole = limit.saturating_add(limits.body_bytes as u64).saturating_add(MULTIPART_EXTRA_BYTES);
@@ -233,48 +234,6 @@ fn part_problem(error: axum::extract::multipart::MultipartError) -> Problem {
     Problem::bad_request(format!("the multipart body is malformed: {}", error.body_text()))
 }
 
-/// A query string is for content that is the body itself.
-pub(crate) fn refuse_query(request: &Request) -> Result<(), Problem> {
-    let pairs = query_pairs(request.uri().query().unwrap_or_default())?;
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    let problem = Problem::unprocessable("this command takes its fields in the body, not in the query string");
-    Err(pairs.into_iter().fold(problem, |problem, (name, _)| problem.error(Place::Query, name, "is not expected here")))
-}
-
-/// The pairs of a query string, percent-decoded.
-fn query_pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name).ok_or_else(|| not_decoded(name))?;
-        let value = decoded(value).ok_or_else(|| not_decoded(&name))?;
-        Ok((name, value))
-    });
-    pairs.collect()
-}
-
-fn not_decoded(name: &str) -> Problem {
-    Problem::malformed(Place::Query, name, "expected UTF-8, other characters than letters and digits as `%XX`")
-}
-
-/// `+` is a space, `%XX` a byte.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-                (digit(bytes.next()?)? << 4) | digit(bytes.next()?)?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
 /// Media types and shapes of what an upload may be, for the document.
 pub(crate) fn describe(command: &Command, event: serde_json::Value) -> headwater_http::openapi::Body {
     let content = serde_json::json!({ "type": "string", "format": "binary" });
@@ -297,19 +256,4 @@ pub(crate) fn describe(command: &Command, event: serde_json::Value) -> headwater
 /// Fields that the content's own part tells.
 fn is_told(field: &Field) -> bool {
     matches!(field.name.as_str(), "name" | "mime_type")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn query_strings_are_decoded_strictly() {
-        let pairs = query_pairs("name=a%20b+c%C3%A9&x=&y&%61=%2F").unwrap();
-        let expected = [("name", "a b cé"), ("x", ""), ("y", ""), ("a", "/")];
-        assert_eq!(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<Vec<_>>(), expected);
-        for query in ["a=%", "a=%2", "a=%zz", "a=%ff", "%ff=a"] {
-            assert_eq!(query_pairs(query).unwrap_err().status().as_u16(), 400, "{query}");
-        }
-    }
 }
