@@ -284,8 +284,8 @@ impl Command {
         let given = facts.params.iter().chain(facts.body);
         let mut slots: Vec<ValueRef<'a>> =
             given.map(|value| value.as_ref().map_or(ValueRef::Null, |value| value.borrow(bump))).collect();
-        let row = (0..self.row_len())
-            .map(|column| facts.row.map_or(ValueRef::Null, |row| row.values[column].borrow(bump)));
+        let row =
+            (0..self.row_len()).map(|column| facts.row.map_or(ValueRef::Null, |row| row.values[column].borrow(bump)));
         slots.extend(row);
         slots.push(facts.actor.map_or(ValueRef::Null, ValueRef::String));
         slots.push(ValueRef::Timestamp(facts.now_us));

@@ -73,8 +73,7 @@ impl<'a> Compiler<'a> {
         let body = self.body(&record, &params, &settings, &requires);
         let allow = self.allow(table.as_ref());
         let signed_in = allow.as_ref().is_some_and(|allow| allow.before_row(None) == Verdict::No);
-        let scope =
-            CommandScope { params: &params, body: &body, row: table.as_ref(), signed_in, makes_ids: true };
+        let scope = CommandScope { params: &params, body: &body, row: table.as_ref(), signed_in, makes_ids: true };
         let fields = self.fields(&record, &scope, &settings)?;
         let scope = CommandScope { makes_ids: false, ..scope };
         let require = requires.iter().filter_map(|(decl, ast)| self.require(decl, ast, &scope)).collect();
@@ -146,8 +145,7 @@ impl<'a> Compiler<'a> {
                 None => {
                     let message = format!("the path does not name the key of view `{}`", name.value);
                     let help = format!("put `{{{}}}` into the path", column.name);
-                    self.problems
-                        .push(Diagnostic::error(&self.decl.path.span, message).label("which row?").help(help));
+                    self.problems.push(Diagnostic::error(&self.decl.path.span, message).label("which row?").help(help));
                 }
             }
         }
@@ -164,7 +162,9 @@ impl<'a> Compiler<'a> {
                 (index < table.key_len()).then(|| column.ty.ty.clone())
             });
             let problem = match (&field, &column) {
-                (None, None) => Some(format!("`{{{name}}}` is neither a field of `{}` nor a key of `on:`", record.name)),
+                (None, None) => {
+                    Some(format!("`{{{name}}}` is neither a field of `{}` nor a key of `on:`", record.name))
+                }
                 (Some(field), Some(column)) if field != column => {
                     Some(format!("`{name}` is {field} in `{}` and {column} in the view", record.name))
                 }
@@ -302,7 +302,10 @@ impl<'a> Compiler<'a> {
             return None;
         };
         let actor = expr::Scope::call(scope, "actor", 0).map(|binding| binding.slot);
-        if value.ty.nullable && !field.ty.nullable && !scope.signed_in && actor.is_some_and(|s| value.slots().contains(&s))
+        if value.ty.nullable
+            && !field.ty.nullable
+            && !scope.signed_in
+            && actor.is_some_and(|s| value.slots().contains(&s))
         {
             let message = format!("`{}` may not be null, and `actor()` is where nobody is signed in", field.name);
             let problem = Diagnostic::error(&setting.text.span, message).label("may be nobody");

@@ -78,9 +78,10 @@ impl Scope for CommandScope<'_> {
     fn names(&self) -> Vec<String> {
         let params = self.params.iter().map(|param| param.name.clone());
         let body = self.body.fields.iter().map(|field| field.name.clone());
-        let row = self.row.into_iter().flat_map(|table| {
-            table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name))
-        });
+        let row = self
+            .row
+            .into_iter()
+            .flat_map(|table| table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name)));
         params.chain(body).chain(row).collect()
     }
 }

@@ -55,14 +55,14 @@ impl Unique {
         let slots: Vec<ValueRef<'_>> = needed.iter().map(|&field| values[field].borrow(&bump)).collect();
         let source = &self.topology.views[copy.view].table;
         let mut row = vec![ValueRef::Null; source.columns.len()];
-        for column in key_slots(copy, self.view()) {
+        for column in key_slots(copy) {
             let expr = from_event(input, events, source.key_len(), column);
             let Some(expr) = expr else { return Err(wrong("has no unique value".into())) };
             row[column] = expr.eval(&slots, &bump).map_err(|error| wrong(format!("cannot be computed: {error}")))?;
         }
         let table = &self.view().table;
         let mut key = Vec::with_capacity(table.key_len());
-        for expr in &copy.columns[..table.key_len()] {
+        for expr in &copy.key {
             let value = expr.eval(&row, &bump).map_err(|error| wrong(format!("cannot be computed: {error}")))?;
             if value.is_null() {
                 return Err(wrong("may not be null: it must be unique".into()));
@@ -118,14 +118,17 @@ pub(super) fn compile(
     let source = &topology.views[copy.view].table;
     let needed = &topology.topics[topic_index].events[event].needed;
     let mut fields = Vec::new();
-    for column in key_slots(copy, &topology.views[view]) {
+    for column in key_slots(copy) {
         let Some(expr) = from_event(input, events, source.key_len(), column) else {
             let column = &source.columns[column].name;
-            let message = format!("what `{event_name}` makes of `{}.{column}` is not known from the event", source.name);
+            let message =
+                format!("what `{event_name}` makes of `{}.{column}` is not known from the event", source.name);
             return refuse(message, "the unique value must come from columns that are `last(…)` of this event");
         };
         if column >= source.key_len() {
-            fields.extend(expr.slots().iter().map(|&slot| topic.events[event].schema.record.fields[needed[slot]].name.clone()));
+            fields.extend(
+                expr.slots().iter().map(|&slot| topic.events[event].schema.record.fields[needed[slot]].name.clone()),
+            );
         }
     }
     fields.dedup();
@@ -141,9 +144,8 @@ fn plan(topology: &Topology, view: usize, event: usize) -> Option<(&CopySource, 
 }
 
 /// The source's columns that the copy's key is made of.
-fn key_slots(copy: &CopySource, view: &View) -> Vec<usize> {
-    let mut slots: Vec<usize> =
-        copy.columns[..view.table.key_len()].iter().flat_map(|expr| expr.slots().iter().copied()).collect();
+fn key_slots(copy: &CopySource) -> Vec<usize> {
+    let mut slots: Vec<usize> = copy.key.iter().flat_map(|expr| expr.slots().iter().copied()).collect();
     slots.sort_unstable();
     slots.dedup();
     slots
