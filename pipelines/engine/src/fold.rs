@@ -191,7 +191,7 @@ impl Fold {
             ),
             Source::Copy(source) => apply::touch_changes(
                 &self.topology.views[view],
-                &source.columns[..self.topology.views[view].table.key_len()],
+                &source.key,
                 true,
                 &self.work[source.view].changes,
                 &mut work,

@@ -164,8 +164,20 @@ pub(crate) enum SumResult {
 #[derive(Debug)]
 pub(crate) struct CopySource {
     pub(crate) view: usize,
-    /// By the table's columns, over the source's columns.
-    pub(crate) columns: Vec<Expr>,
+    /// By the table's columns.
+    pub(crate) columns: Vec<CopiedColumn>,
+    /// The key's columns again, as expressions over the source's columns.
+    pub(crate) key: Vec<Expr>,
+}
+
+/// Where a re-keyed copy's column comes from.
+#[derive(Debug)]
+pub(crate) enum CopiedColumn {
+    /// A part of the copy's own key.
+    Key(usize),
+    /// The source's column, as it is: shared, not copied.
+    Column(usize),
+    Computed(Expr),
 }
 
 #[derive(Debug)]

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use headwater_schemas::ValueRef;
+use headwater_schemas::{Value, ValueRef};
 
 use super::reduce::{self, Sign};
 use super::working::{Change, Touch, Working};
 use super::{Out, position};
 use crate::batch::{Batch, Entry, unfit_for_key};
 use crate::expr::Expr;
-use crate::plan::{AggregateSource, CopySource, EventInput, EventSource, Reducer, Role, Topology, View};
+use crate::plan::{AggregateSource, CopiedColumn, CopySource, EventInput, EventSource, Reducer, Role, Topology, View};
 use crate::table::{Row, RowPosition};
 
 type Failures = Vec<(usize, String)>;
@@ -264,44 +264,57 @@ pub(super) fn copy(
         let Touch::Change { change, old, new } = touch else { continue };
         let change = &changes[change];
         let position = position(&batch.records()[change.record]);
+        bump.reset();
+        // A copy is never read: what it was is what the source was, mapped.
+        let before = match (old, &change.old) {
+            (Some(index), Some(row)) if view.has_dependents => {
+                Some(mapped(view, source, row, &work.rows[index].key, row.position, &bump))
+            }
+            _ => None,
+        };
         if let Some(old) = old.filter(|old| new != Some(*old)) {
             work.rows[old].set(None, position);
         }
-        bump.reset();
         let after = match (new, &change.new) {
-            (Some(index), Some(row)) => match mapped(view, source, row, position, &bump) {
-                Ok(mut row) => {
-                    row.values[..view.table.key_len()].clone_from_slice(&work.rows[index].key);
-                    let row = Arc::new(row);
-                    work.rows[index].set(Some(row.clone()), position);
-                    Some(row)
-                }
-                Err(problem) => {
-                    failures.push((change.record, problem));
-                    continue;
-                }
-            },
+            (Some(index), Some(row)) => Some(mapped(view, source, row, &work.rows[index].key, position, &bump)),
             _ => None,
         };
-        if view.has_dependents {
-            // A copy is never read: what it was is what the source was, mapped.
-            let before = change.old.as_ref().map(|row| mapped(view, source, row, row.position, &bump)).transpose();
-            match before {
-                Ok(old) => work.changes.push(Change { record: change.record, old: old.map(Arc::new), new: after }),
-                Err(problem) => failures.push((change.record, problem)),
+        match (before.transpose(), after.transpose()) {
+            (Ok(before), Ok(after)) => {
+                let after = after.map(Arc::new);
+                if let (Some(index), Some(row)) = (new, &after) {
+                    work.rows[index].set(Some(row.clone()), position);
+                }
+                if view.has_dependents {
+                    work.changes.push(Change { record: change.record, old: before.map(Arc::new), new: after });
+                }
             }
+            (Err(problem), _) | (_, Err(problem)) => failures.push((change.record, problem)),
         }
     }
 }
 
-fn mapped(view: &View, source: &CopySource, row: &Row, position: RowPosition, bump: &Bump) -> Result<Row, String> {
-    let slots = row_slots(row, bump);
+/// The copy's row of a source row, under a key already evaluated.
+fn mapped(
+    view: &View,
+    source: &CopySource,
+    row: &Row,
+    key: &[Value],
+    position: RowPosition,
+    bump: &Bump,
+) -> Result<Row, String> {
+    let mut slots: Option<&[ValueRef]> = None;
     let mut values = Vec::with_capacity(source.columns.len());
-    for (expr, column) in source.columns.iter().zip(&view.table.columns) {
-        let value = expr
-            .eval(slots, bump)
-            .map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?;
-        values.push(value.to_owned());
+    for (copied, column) in source.columns.iter().zip(&view.table.columns) {
+        values.push(match copied {
+            CopiedColumn::Key(index) => key[*index].clone(),
+            CopiedColumn::Column(index) => row.values[*index].clone(),
+            CopiedColumn::Computed(expr) => {
+                let slots = slots.get_or_insert_with(|| row_slots(row, bump));
+                let value = expr.eval(slots, bump);
+                value.map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?.to_owned()
+            }
+        });
     }
     Ok(Row { values, state: Vec::new(), position, hidden: false })
 }
@@ -358,7 +371,7 @@ fn contribute(
         let applied = reduce::apply(reducer, argument, target, before + i, slots, bump, sign);
         result = result.and(applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[before + i].name)));
     }
-    let gone = !view.always && target.state[source.rows] == headwater_schemas::Value::Long(0);
+    let gone = !view.always && target.state[source.rows] == Value::Long(0);
     work_row.set((!gone).then_some(row), position);
     result
 }

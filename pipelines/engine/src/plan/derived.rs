@@ -6,7 +6,7 @@ use super::columns::{self, Call, Kind};
 use super::compile::Context;
 use super::events::buckets;
 use super::scope::RowScope;
-use super::{AggregateSource, Argument, CopySource, Owner, Reducer, Source, View, may_be_key};
+use super::{AggregateSource, Argument, CopiedColumn, CopySource, Owner, Reducer, Source, View, may_be_key};
 use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
 use crate::table::{Column, StateColumn, StateType, Table};
@@ -117,16 +117,19 @@ fn key(cx: &mut Context, decl: &ViewDecl, source: usize) -> Option<Vec<Computed>
     sound.then_some(key)
 }
 
+/// The source's column that an expression is, as it is.
+fn plain(ast: &Ast, source: &Table) -> Option<usize> {
+    match ast.as_path()?.as_slice() {
+        [column] => source.column(column),
+        [view, column] if *view == source.name => source.column(column),
+        _ => None,
+    }
+    .map(|(index, _)| index)
+}
+
 /// Where a column of the source is in the key as it is.
 fn key_position(key: &[Computed], source: &Table, column: usize) -> Option<usize> {
-    let name = &source.columns[column].name;
-    key.iter().position(|entry| {
-        entry.ast.as_path().is_some_and(|path| match path.as_slice() {
-            [column] => column == name,
-            [view, column] => *view == source.name && column == name,
-            _ => false,
-        })
-    })
+    key.iter().position(|entry| plain(&entry.ast, source) == Some(column))
 }
 
 fn copy(
@@ -153,9 +156,11 @@ fn copy(
     });
     let mut columns = Vec::new();
     let mut exprs = Vec::new();
-    for entry in key {
+    let mut sources = Vec::new();
+    for (index, entry) in key.into_iter().enumerate() {
         columns.push(entry.column);
         exprs.push(entry.expr);
+        sources.push(CopiedColumn::Key(index));
     }
     let mut sound = true;
     for (name, text, ast) in copied {
@@ -166,10 +171,11 @@ fn copy(
             Some(ast) => Some(ast),
             None => cx.parse(&text),
         };
-        match ast.and_then(|ast| expression(cx, source, &text, &ast)) {
-            Some(expr) => {
+        let compiled = ast.and_then(|ast| Some((plain(&ast, &cx.views[source].table), expression(cx, source, &text, &ast)?)));
+        match compiled {
+            Some((plain, expr)) => {
                 columns.push(Column { name: name.value, ty: expr.ty.clone(), doc: None });
-                exprs.push(expr);
+                sources.push(plain.map_or(CopiedColumn::Computed(expr), CopiedColumn::Column));
             }
             None => sound = false,
         }
@@ -177,7 +183,7 @@ fn copy(
     if !sound {
         return None;
     }
-    let source = Source::Copy(CopySource { view: source, columns: exprs });
+    let source = Source::Copy(CopySource { view: source, columns: sources, key: exprs });
     Some(view(cx, decl, columns, Vec::new(), owner, source))
 }
 
