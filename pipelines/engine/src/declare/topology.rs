@@ -57,7 +57,7 @@ pub enum ColumnsDecl {
 const RETRY_TIMES: u32 = 3;
 const MAX_RETRY_TIMES: u32 = 100;
 
-/// Reads `topology.yaml`.
+/// Reads `topology.yaml`: the topology with those of its views that make sense by themselves.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     let before = out.len();
     let mut fields = node.fields("a topology", &place_of(node), out)?;
@@ -75,9 +75,6 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     }
     if views.as_ref().is_some_and(Vec::is_empty) && out.len() == before {
         out.push(Diagnostic::error(&place(), "a topology without views").label("`views` is empty"));
-    }
-    if out.len() > before {
-        return None;
     }
     Some(TopologyDecl { name: name?, store: store?, reads: reads?, retry_times: retry_times?, views: views? })
 }
@@ -106,6 +103,7 @@ fn read_views(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<ViewDecl> {
 }
 
 fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewDecl> {
+    let before = out.len();
     let owner = format!("view `{}`", name.value);
     check_name(&name, "view", out);
     let mut fields = node.fields(&owner, &name.span, out)?;
@@ -123,6 +121,9 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewD
     fields.finish(&["retain", "where", "each", "as", "sort"], out);
     refuse_tombstone(&create_when, out);
     refuse_tombstone(&delete_when, out);
+    if out.len() > before {
+        return None;
+    }
     Some(ViewDecl { name, doc, with, key: key?, from: from?, create_when, delete_when, columns: columns? })
 }
 

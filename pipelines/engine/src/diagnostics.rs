@@ -1,0 +1,198 @@
+//! Diagnostics for people and for programs: every mistake with its file, line, a caret under the token, and what to do.
+
+use std::fmt;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use serde_json::{Value as Json, json};
+
+use crate::source::{Diagnostic, Severity, Sources, floor_char_boundary};
+
+/// Columns of a rendered report.
+const WIDTH: usize = 110;
+/// The most diagnostics that are drawn; JSON has all of them.
+const DRAWN: usize = 200;
+
+/// What is wrong with a project's files: sorted by file and place, nothing twice.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    pub fn new(sources: Sources, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by(|a, b| order(&sources, a).cmp(&order(&sources, b)));
+        diagnostics.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        Self { sources, diagnostics }
+    }
+
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count()
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.diagnostics.len() - self.errors()
+    }
+
+    /// For a person: each mistake with its line and a caret, then a count. `colour` where a terminal reads it and
+    /// `NO_COLOR` is not set; that is the caller's to know.
+    pub fn render(&self, colour: bool) -> String {
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(WIDTH)
+            .with_links(false)
+            .with_context_lines(0)
+            .with_break_words(false);
+        let mut text = String::new();
+        for diagnostic in self.diagnostics.iter().take(DRAWN) {
+            let drawn = Drawn::new(&self.sources, diagnostic);
+            // Writing to a string does not fail; a span that miette cannot draw still has its message.
+            if handler.render_report(&mut text, &drawn).is_err() {
+                text.push_str(&format!("  × {drawn}\n"));
+            }
+            text.push('\n');
+        }
+        if self.diagnostics.len() > DRAWN {
+            text.push_str(&format!("  … and {} more\n\n", self.diagnostics.len() - DRAWN));
+        }
+        // Rendering pads lines; a report that is copied or compared should not.
+        let mut lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let summary = self.summary();
+        lines.push(&summary);
+        lines.join("\n")
+    }
+
+    /// "5 errors in 3 files".
+    pub fn summary(&self) -> String {
+        let mut files: Vec<_> = self.diagnostics.iter().map(|diagnostic| diagnostic.span.file).collect();
+        files.sort_unstable();
+        files.dedup();
+        let counts = [(self.errors(), "error"), (self.warnings(), "warning")];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun)).collect();
+        if counts.is_empty() {
+            return "nothing is wrong".into();
+        }
+        format!("{} in {}", counts.join(" and "), counted(files.len(), "file"))
+    }
+
+    /// For a program: `{errors, warnings, diagnostics: [{severity, file, line, column, message, label, help}]}`, line and
+    /// column from 1, the column in characters.
+    pub fn json(&self) -> Json {
+        let diagnostics: Vec<Json> = self.diagnostics.iter().map(|diagnostic| self.one_json(diagnostic)).collect();
+        json!({ "errors": self.errors(), "warnings": self.warnings(), "diagnostics": diagnostics })
+    }
+
+    fn one_json(&self, diagnostic: &Diagnostic) -> Json {
+        let place = self.sources.place(&diagnostic.span);
+        json!({
+            "severity": match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            "file": shown_path(&self.sources, diagnostic),
+            "line": place.line,
+            "column": place.column,
+            "message": diagnostic.message,
+            "label": diagnostic.label,
+            "help": diagnostic.help,
+        })
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn order<'s>(sources: &'s Sources, d: &'s Diagnostic) -> (&'s std::path::Path, usize, usize, Severity, &'s str) {
+    (sources.path(d.span.file), d.span.range.start, d.span.range.end, d.severity, &d.message)
+}
+
+/// With `/` between folders, on every system.
+fn shown_path(sources: &Sources, diagnostic: &Diagnostic) -> String {
+    sources.path(diagnostic.span.file).to_string_lossy().replace('\\', "/")
+}
+
+/// Every message in a few words each, without colour.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// A diagnostic as miette draws it.
+#[derive(Debug)]
+struct Drawn {
+    message: String,
+    severity: Severity,
+    help: Option<String>,
+    /// None where there is no line to show: an empty file, or one that is not there.
+    snippet: Option<(NamedSource<String>, LabeledSpan)>,
+}
+
+impl Drawn {
+    fn new(sources: &Sources, diagnostic: &Diagnostic) -> Self {
+        let path = shown_path(sources, diagnostic);
+        let text = sources.text(diagnostic.span.file);
+        let severity = diagnostic.severity;
+        let help = diagnostic.help.clone();
+        if text.trim().is_empty() {
+            let message = format!("{path}: {}", diagnostic.message);
+            return Self { message, severity, help, snippet: None };
+        }
+        let start = floor_char_boundary(text, diagnostic.span.range.start);
+        let end = floor_char_boundary(text, diagnostic.span.range.end).max(start);
+        // A mapping or a folded text may be many lines; its first says where it is.
+        let first_line = text[start..end].split(['\n', '\r']).next().unwrap_or("").trim_end();
+        // At the very end there is nothing to point at: show the last line.
+        let start = if start == text.len() { text.trim_end().len() } else { start };
+        let label = (!diagnostic.label.is_empty()).then(|| diagnostic.label.clone());
+        let label = LabeledSpan::new_primary_with_span(label, (start, first_line.len()));
+        let snippet = Some((NamedSource::new(path, text.to_owned()), label));
+        Self { message: diagnostic.message.clone(), severity, help, snippet }
+    }
+}
+
+impl fmt::Display for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Drawn {}
+
+impl miette::Diagnostic for Drawn {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.snippet.as_ref().map(|(source, _)| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (_, label) = self.snippet.as_ref()?;
+        Some(Box::new(std::iter::once(label.clone())))
+    }
+}

@@ -1,0 +1,219 @@
+//! A project's folders on disk: which files are its declarations, and their texts, within bounds.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::source::{Diagnostic, FileId, Sources, Span, nearest};
+use crate::yaml;
+
+/// Files of one project.
+const MAX_FILES: usize = 20_000;
+/// Bytes of all of a project's files together.
+const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
+
+pub(super) const CONFIG: &str = "headwater.yaml";
+const TOPIC: &str = "topic.yaml";
+const PIPELINE_FILES: [(&str, Kind); 3] =
+    [("topology.yaml", Kind::Topology), ("commands.yaml", Kind::Commands), ("queries.yaml", Kind::Queries)];
+
+/// What a file declares, by its name and folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Config,
+    Topic,
+    Schema,
+    Topology,
+    Commands,
+    Queries,
+    Tests,
+}
+
+/// A declaration file that was read.
+pub(super) struct Declared {
+    pub(super) kind: Kind,
+    /// The folder under `schemas/` or `pipelines/`; empty for the configuration.
+    pub(super) domain: String,
+    pub(super) id: FileId,
+}
+
+/// The files of a project, in a fixed order: by kind of folder, domain, name.
+pub(super) struct Files {
+    pub(super) sources: Sources,
+    pub(super) declared: Vec<Declared>,
+    pub(super) problems: Vec<Diagnostic>,
+    total_bytes: usize,
+}
+
+impl Files {
+    /// Reads the project in `dir`; `config` stands in for its `headwater.yaml`.
+    pub(super) fn read(dir: &Path, config: Option<&Path>) -> Self {
+        let mut files =
+            Self { sources: Sources::default(), declared: Vec::new(), problems: Vec::new(), total_bytes: 0 };
+        match config {
+            Some(path) => files.take(path, path.to_owned(), Kind::Config, ""),
+            None => files.take(&dir.join(CONFIG), CONFIG.into(), Kind::Config, ""),
+        }
+        for domain in files.domains(dir, "schemas") {
+            files.schemas(dir, &domain);
+        }
+        for domain in files.domains(dir, "pipelines") {
+            files.pipelines(dir, &domain);
+        }
+        files
+    }
+
+    pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = &Declared> {
+        self.declared.iter().filter(move |file| file.kind == kind)
+    }
+
+    /// The folders of `room` that can be domains: not hidden, and no crate of the program itself.
+    fn domains(&mut self, dir: &Path, room: &str) -> Vec<String> {
+        let names = self.names(&dir.join(room), room);
+        names
+            .into_iter()
+            .filter(|name| {
+                let folder = dir.join(room).join(name);
+                folder.is_dir() && !name.starts_with('.') && !folder.join("Cargo.toml").exists()
+            })
+            .collect()
+    }
+
+    fn schemas(&mut self, dir: &Path, domain: &str) {
+        let folder = PathBuf::from("schemas").join(domain);
+        for name in self.names(&dir.join(&folder), &folder.to_string_lossy()) {
+            let path = folder.join(&name);
+            if name == TOPIC {
+                self.take(&dir.join(&path), path, Kind::Topic, domain);
+            } else if name.ends_with(".avsc") {
+                self.take(&dir.join(&path), path, Kind::Schema, domain);
+            } else if is_yaml(&name) {
+                self.unexpected(path, &name, &[TOPIC]);
+            }
+        }
+    }
+
+    fn pipelines(&mut self, dir: &Path, domain: &str) {
+        let folder = PathBuf::from("pipelines").join(domain);
+        for name in self.names(&dir.join(&folder), &folder.to_string_lossy()) {
+            let path = folder.join(&name);
+            if let Some((_, kind)) = PIPELINE_FILES.iter().find(|(file, _)| *file == name) {
+                self.take(&dir.join(&path), path, *kind, domain);
+            } else if is_yaml(&name) {
+                self.unexpected(path, &name, &PIPELINE_FILES.map(|(file, _)| file));
+            } else if name == "tests" && dir.join(&path).is_dir() {
+                self.tests(dir, &path, domain);
+            }
+        }
+    }
+
+    fn tests(&mut self, dir: &Path, folder: &Path, domain: &str) {
+        for name in self.names(&dir.join(folder), &folder.to_string_lossy()) {
+            let path = folder.join(&name);
+            if name.ends_with(".yaml") {
+                self.take(&dir.join(&path), path, Kind::Tests, domain);
+            } else if name.ends_with(".yml") {
+                let better = format!("{}.yaml", name.trim_end_matches(".yml"));
+                self.unexpected(path, &name, &[better.as_str()]);
+            }
+        }
+    }
+
+    /// The names in a folder, sorted. A folder that is not there has none.
+    fn names(&mut self, folder: &Path, shown: &str) -> Vec<String> {
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                self.problem(shown.into(), format!("the folder cannot be read: {error}"));
+                return Vec::new();
+            }
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .take(MAX_FILES)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A YAML file that nothing reads: a mistake where its name is nearly right, else only worth a word.
+    fn unexpected(&mut self, path: PathBuf, name: &str, expected: &[&str]) {
+        let stem = |name: &str| name.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned();
+        let near = nearest(&stem(name), expected.iter().map(|file| file.trim_end_matches(".yaml")));
+        let span = self.empty(path);
+        self.problems.push(match near {
+            Some(near) => Diagnostic::error(&span, "no file of this name is read here")
+                .help(format!("did you mean `{near}.yaml`?")),
+            None => Diagnostic::warning(&span, "no file of this name is read here")
+                .help(format!("read here: {}", expected.join(", "))),
+        });
+    }
+
+    fn empty(&mut self, path: PathBuf) -> Span {
+        Span { file: self.sources.add(path, ""), range: 0..0 }
+    }
+
+    fn problem(&mut self, path: PathBuf, message: String) {
+        let span = self.empty(path);
+        self.problems.push(Diagnostic::error(&span, message));
+    }
+
+    fn take(&mut self, file: &Path, shown: PathBuf, kind: Kind, domain: &str) {
+        if self.declared.len() >= MAX_FILES {
+            if self.declared.len() == MAX_FILES {
+                self.problem(shown, format!("a project has at most {MAX_FILES} files"));
+            }
+            return;
+        }
+        let bytes = match read_bounded(file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && kind == Kind::Config => {
+                let span = self.empty(shown);
+                let error = Diagnostic::error(&span, "there is no such file");
+                self.problems.push(error.help("an empty one will do: everything is embedded then, under data/"));
+                return;
+            }
+            Err(error) => return self.problem(shown, format!("the file cannot be read: {error}")),
+        };
+        if bytes.len() > yaml::MAX_BYTES {
+            return self.problem(shown, format!("the file has more than the {} bytes allowed", yaml::MAX_BYTES));
+        }
+        self.total_bytes += bytes.len();
+        if self.total_bytes > MAX_TOTAL_BYTES {
+            return self.problem(shown, format!("the project's files have more than {MAX_TOTAL_BYTES} bytes together"));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                let id = self.sources.add(shown, text);
+                self.declared.push(Declared { kind, domain: domain.to_owned(), id });
+            }
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let byte = error.as_bytes()[at];
+                let id = self.sources.add(shown, String::from_utf8_lossy(error.as_bytes()));
+                let span = Span { file: id, range: at..at + char::REPLACEMENT_CHARACTER.len_utf8() };
+                self.problems.push(
+                    Diagnostic::error(&span, format!("the file is not UTF-8: byte 0x{byte:02x} at offset {at}"))
+                        .label("no character of UTF-8")
+                        .help("save the file as UTF-8"),
+                );
+            }
+        }
+    }
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+/// A regular file's bytes, at most one more than a file may have. Anything that is not a file (a pipe would wait for
+/// ever) is refused.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
