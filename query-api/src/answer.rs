@@ -17,7 +17,11 @@ use crate::cursor::encode;
 use crate::reading::Reading;
 
 /// The rows as objects: every visible column, then what is joined, each join's rows in one read.
-pub(crate) async fn objects(query: &Query, rows: &[Row], reading: &mut Reading) -> Result<Vec<Map<String, Json>>, Problem> {
+pub(crate) async fn objects(
+    query: &Query,
+    rows: &[Row],
+    reading: &mut Reading,
+) -> Result<Vec<Map<String, Json>>, Problem> {
     let mut objects = rows.iter().map(|row| object(query.view(), row)).collect::<Result<Vec<_>, _>>()?;
     // Joins of one view share a read: the same author is looked up once, whoever names him.
     let mut done = vec![false; query.joins.len()];
@@ -90,7 +94,12 @@ fn object(view: &View, row: &Row) -> Result<Map<String, Json>, Problem> {
 }
 
 /// The answer, or 304 where the client has it.
-pub(crate) fn respond(asked: &HeaderMap, tag: &str, token: &PositionToken, body: Vec<u8>) -> Result<Response<Body>, Problem> {
+pub(crate) fn respond(
+    asked: &HeaderMap,
+    tag: &str,
+    token: &PositionToken,
+    body: Vec<u8>,
+) -> Result<Response<Body>, Problem> {
     let unchanged = etag::not_modified(asked, tag)?;
     let mut response = Response::new(if unchanged { Body::empty() } else { Body::from(body) });
     let headers = response.headers_mut();

@@ -165,8 +165,7 @@ fn sha256(value: &Value) -> Option<[u8; 32]> {
 fn media_type(text: &str) -> HeaderValue {
     let essence = text.split(';').next().unwrap_or_default().trim();
     let is_token = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
     };
     let fits = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
     HeaderValue::from_str(text).ok().filter(|_| fits).unwrap_or(ANY_TYPE)
@@ -184,6 +183,7 @@ async fn chunks(found: GetResult) -> io::Result<BoxStream<'static, io::Result<By
     }
 }
 
+#[derive(Default)]
 struct Expected {
     blob: String,
     bytes: u64,
@@ -201,7 +201,10 @@ struct Verifying {
 }
 
 /// The chunks, the last of which is given only if all of them are what is expected.
-fn verified(chunks: BoxStream<'static, io::Result<Bytes>>, expected: Expected) -> impl Stream<Item = io::Result<Bytes>> + Send {
+fn verified(
+    chunks: BoxStream<'static, io::Result<Bytes>>,
+    expected: Expected,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let chunks = chunks.fuse().boxed();
     let state = Verifying { chunks, held: None, taken: 0, hash: Sha256::new(), expected };
     stream::unfold(Some(state), |state| async move {
@@ -221,7 +224,13 @@ impl Verifying {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         while let Some(chunk) = self.chunks.next().await {
             let chunk = chunk?;
+            if chunk.is_empty() {
+                continue;
+            }
             self.taken += chunk.len() as u64;
+            if self.taken > self.expected.bytes {
+                return Err(wrong_bytes());
+            }
             if self.expected.sha256.is_some() {
                 self.hash.update(&chunk);
             }
@@ -231,16 +240,16 @@ impl Verifying {
         }
         let hash: [u8; 32] = std::mem::take(&mut self.hash).finalize().into();
         if self.taken != self.expected.bytes || self.expected.sha256.is_some_and(|expected| expected != hash) {
-            // Once it has been told, there is nothing to check any more.
-            let what = "its bytes are not those that were added";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            return Err(wrong_bytes());
         }
-        let last = self.held.take();
-        self.expected.bytes = 0;
-        self.expected.sha256 = None;
-        self.taken = 0;
-        Ok(last)
+        // Asked again after the last, nothing is left to check.
+        self.expected = Expected { bytes: self.taken, sha256: None, ..std::mem::take(&mut self.expected) };
+        Ok(self.held.take())
     }
+}
+
+fn wrong_bytes() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "its bytes are not those that were added")
 }
 
 #[cfg(test)]
@@ -248,11 +257,7 @@ mod tests {
     use super::*;
 
     fn expected(whole: &[u8]) -> Expected {
-        Expected {
-            blob: "b".into(),
-            bytes: whole.len() as u64,
-            sha256: Some(Sha256::digest(whole).into()),
-        }
+        Expected { blob: "b".into(), bytes: whole.len() as u64, sha256: Some(Sha256::digest(whole).into()) }
     }
 
     async fn read_all(chunks: &[&'static [u8]], expected: Expected) -> (Vec<u8>, bool) {

@@ -11,7 +11,8 @@ use headwater_http::{Place as In, Problem};
 pub(crate) fn asked(headers: &HeaderMap, tag: &str, size: u64) -> Result<Option<Range<u64>>, Problem> {
     let mut given = headers.get_all(RANGE).iter();
     let Some(value) = given.next() else { return Ok(None) };
-    let malformed = || Problem::malformed(In::Header, "Range", "expected `bytes=first-last`, `bytes=first-` or `bytes=-last`");
+    let malformed =
+        || Problem::malformed(In::Header, "Range", "expected `bytes=first-last`, `bytes=first-` or `bytes=-last`");
     let text = value.to_str().map_err(|_| malformed())?;
     let Some((unit, specs)) = text.split_once('=') else { return Err(malformed()) };
     if !unit.trim().eq_ignore_ascii_case("bytes") || given.next().is_some() || !still_is(headers, tag) {

@@ -116,11 +116,7 @@ async fn wait(served: &Served, topology: &Topology, after: &After) -> Result<u32
     Ok(generation)
 }
 
-fn generation(
-    active: Option<headwater_views::Active>,
-    served: &Served,
-    topology: &Topology,
-) -> Result<u32, Problem> {
+fn generation(active: Option<headwater_views::Active>, served: &Served, topology: &Topology) -> Result<u32, Problem> {
     match active {
         Some(active) if active.fingerprint == served.fingerprint => Ok(active.generation),
         Some(_) => {
@@ -136,5 +132,6 @@ fn generation(
 }
 
 fn replaced() -> Problem {
-    Problem::unavailable("the views were replaced meanwhile; try again", Duration::from_secs(1)).code("generation-changed")
+    Problem::unavailable("the views were replaced meanwhile; try again", Duration::from_secs(1))
+        .code("generation-changed")
 }

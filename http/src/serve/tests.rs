@@ -38,17 +38,15 @@ async fn start(routes: Router, limits: Limits) -> Server {
 
 fn routes(limits: &Limits) -> Router {
     let read_limits = limits.clone();
-    Router::new()
-        .route("/", get(|| async { "hello" }))
-        .route(
-            "/body",
-            post(move |request: Request| async move {
-                match body::read(request.into_body(), &read_limits).await {
-                    Ok(body) => body.len().to_string().into_response(),
-                    Err(error) => Problem::from(error).into_response(),
-                }
-            }),
-        )
+    Router::new().route("/", get(|| async { "hello" })).route(
+        "/body",
+        post(move |request: Request| async move {
+            match body::read(request.into_body(), &read_limits).await {
+                Ok(body) => body.len().to_string().into_response(),
+                Err(error) => Problem::from(error).into_response(),
+            }
+        }),
+    )
 }
 
 /// Sends `text`, then reads until the server closes.
