@@ -3,7 +3,9 @@
 //! Rows are those of a documents view: a text key, eight columns, a hidden count. "new" flushes into an empty table,
 //! "again" over the same keys, in an order that is not the key's.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use headwater_engine::table::{Column, Direction, Key, Row, RowPosition, StateColumn, StateType, Table, ViewWrites};
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, PageRequest, PositionMove, SqliteOptions, Store};
@@ -104,20 +106,19 @@ fn flushes(c: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS.unsigned_abs())).sample_size(10);
     for (name, store) in stores(&runtime, folder.path()) {
         group.bench_function(format!("{name}/new"), |b| {
-            b.to_async(&runtime).iter_batched(
-                || {
-                    futures::executor::block_on(async {
-                        runtime
-                            .spawn({
-                                let (store, all) = (store.clone(), all.clone());
-                                async move { flush(&store, &all).await }
-                            })
-                            .await
-                    })
-                },
-                |_| flush(&store, &writes),
-                BatchSize::PerIteration,
-            );
+            b.to_async(&runtime).iter_custom(|times| {
+                let (store, writes, all) = (&store, &writes, &all);
+                async move {
+                    let mut spent = Duration::ZERO;
+                    for _ in 0..times {
+                        flush(store, all).await;
+                        let started = Instant::now();
+                        flush(store, writes).await;
+                        spent += started.elapsed();
+                    }
+                    spent
+                }
+            });
         });
         group.bench_function(format!("{name}/again"), |b| b.to_async(&runtime).iter(|| flush(&store, &writes)));
     }
