@@ -1,0 +1,48 @@
+//! CPU time and memory of this process, as Linux tells it.
+
+use std::time::Instant;
+
+/// What `/proc/self/stat` counts CPU time in: a hundredth of a second, on every Linux (`getconf CLK_TCK`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+pub(super) struct Meter {
+    started: Instant,
+    cpu_seconds: f64,
+}
+
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    pub(super) cpu_seconds: f64,
+    /// The most that the process held at any time so far.
+    pub(super) peak_rss_mb: f64,
+}
+
+impl Meter {
+    pub(super) fn start() -> Self {
+        Self { started: Instant::now(), cpu_seconds: cpu_seconds() }
+    }
+
+    pub(super) fn stop(&self) -> Measured {
+        Measured {
+            seconds: self.started.elapsed().as_secs_f64(),
+            cpu_seconds: cpu_seconds() - self.cpu_seconds,
+            peak_rss_mb: peak_rss_mb(),
+        }
+    }
+}
+
+/// User and system time of all threads; 0 where there is no /proc.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name is in parentheses and may hold anything; fields are counted after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
+}
+
+fn peak_rss_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<f64>().ok());
+    kibibytes.unwrap_or_default() / 1024.0
+}

@@ -1,0 +1,225 @@
+//! The log, the registry and the stores that a project's configuration names, opened; and what makes them fit what is
+//! declared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use headwater_engine::declare::config::{BlobConfig, LogConfig, RegistryConfig, StoreConfig};
+use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
+use headwater_http::Keys;
+use headwater_log::{Log, LogError, TopicSpec};
+use headwater_runner::DeployError;
+use headwater_schemas::registry::Registry;
+use headwater_schemas::topic::Topic;
+use headwater_views::{SqliteOptions, Store};
+
+use crate::failure::Failure;
+
+pub(crate) struct Environment {
+    pub(crate) project: Project,
+    pub(crate) log: Log,
+    pub(crate) registry: Registry,
+    stores: Vec<(String, Store)>,
+}
+
+/// A topology and the generation of it that is deployed.
+#[derive(Clone)]
+pub(crate) struct Deployed {
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) generation: u32,
+    pub(crate) store: Store,
+}
+
+impl Environment {
+    /// Opens everything, making what is missing.
+    pub(crate) async fn open(project: Project) -> Result<Self, Failure> {
+        let folder = log_folder(&project);
+        let log = Log::open_embedded(&folder).await.map_err(|error| {
+            Failure::because(format!("the log in {} cannot be opened", folder.display()), &error)
+                .mend("Run `headwater doctor` to see what it needs.")
+        })?;
+        let folder = registry_folder(&project);
+        let registry = Registry::open_embedded(&folder).await.map_err(|error| {
+            Failure::because(format!("the registry in {} cannot be opened", folder.display()), &error)
+                .mend("Run `headwater doctor` to see what it needs.")
+        })?;
+        let mut stores = Vec::new();
+        for (name, file) in store_files(&project) {
+            let store = Store::open_sqlite(SqliteOptions::new(&file)).await.map_err(|error| {
+                Failure::because(format!("the store {name} in {} cannot be opened", file.display()), &error)
+                    .mend("Run `headwater doctor` to see what it needs.")
+            })?;
+            stores.push((name, store));
+        }
+        Ok(Self { project, log, registry, stores })
+    }
+
+    /// Opens what an earlier start has made, for commands that only look.
+    pub(crate) async fn existing(project: Project) -> Result<Self, Failure> {
+        let folder = log_folder(&project);
+        if !folder.join("log.db").exists() {
+            return Err(Failure::new(format!("there is no log in {} yet", folder.display()))
+                .mend("Start Headwater once (`headwater up`), or write to a topic (`headwater produce`)."));
+        }
+        Self::open(project).await
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Result<&Arc<Topic>, Failure> {
+        let topics = &self.project.topics;
+        topics.iter().find(|topic| topic.name == name).ok_or_else(|| {
+            let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+            Failure::new(format!("no topic is called {name}")).mend(format!("Topics: {}.", names.join(", ")))
+        })
+    }
+
+    /// Creates the declared topics in the log and registers their events' schemas.
+    pub(crate) async fn declare(&self) -> Result<(), Failure> {
+        for topic in &self.project.topics {
+            self.declare_topic(topic).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn declare_topic(&self, topic: &Topic) -> Result<(), Failure> {
+        let spec =
+            TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: topic.retention_days };
+        self.log.ensure_topic(&spec).await.map_err(|error| {
+            let failure = Failure::because(format!("the topic {} cannot be used as declared", topic.name), &error);
+            match error {
+                LogError::PartitionsDiffer { existing, .. } => failure.mend(format!(
+                    "Declare `partitions: {existing}`: moving keys between partitions would break their order."
+                )),
+                _ => failure,
+            }
+        })?;
+        for event in &topic.events {
+            let subject = topic.subject(event);
+            self.registry.register(&subject, &event.schema).await.map_err(|error| {
+                Failure::because(format!("the schema of {} cannot be registered as {subject}", event.name), &error)
+                    .mend("A new version must be able to read every older one: give added fields a default.")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The topologies, each deployed as declared. Where another declaration is deployed, the difference is named and
+    /// nothing is changed.
+    pub(crate) async fn deploy(&self) -> Result<Vec<Deployed>, Failure> {
+        let mut deployed = Vec::new();
+        let mut differences = Vec::new();
+        for topology in &self.project.topologies {
+            let store = self.store(topology)?;
+            match headwater_runner::deploy(store, topology).await {
+                Ok(generation) => {
+                    deployed.push(Deployed { topology: topology.clone(), generation, store: store.clone() });
+                }
+                Err(error @ DeployError::Differs { .. }) => differences.push(error),
+                Err(DeployError::Store(error)) => {
+                    return Err(Failure::because(format!("the topology {} cannot be deployed", topology.name), &error));
+                }
+            }
+        }
+        if differences.is_empty() { Ok(deployed) } else { Err(differing(&differences)) }
+    }
+
+    /// What is deployed, whether it is what is declared or not. A topology that was never started is left out.
+    pub(crate) async fn deployed(&self) -> Result<Vec<(Deployed, bool)>, Failure> {
+        let mut found = Vec::new();
+        for topology in &self.project.topologies {
+            let store = self.store(topology)?;
+            let active = store.active(&topology.name).await.map_err(|error| {
+                Failure::because(format!("what is deployed of {} cannot be read", topology.name), &error)
+            })?;
+            if let Some(active) = active {
+                let current = active.fingerprint == topology.fingerprint();
+                let deployed =
+                    Deployed { topology: topology.clone(), generation: active.generation, store: store.clone() };
+                found.push((deployed, current));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn store(&self, topology: &Topology) -> Result<&Store, Failure> {
+        let found = self.stores.iter().find(|(name, _)| *name == topology.store);
+        found.map(|(_, store)| store).ok_or_else(|| {
+            Failure::new(format!(
+                "the topology {} is in the store {}, which is not configured",
+                topology.name, topology.store
+            ))
+        })
+    }
+
+    pub(crate) fn stores(&self) -> impl Iterator<Item = &(String, Store)> {
+        self.stores.iter()
+    }
+
+    /// The keys that tokens are signed with, made on the first use.
+    pub(crate) fn keys(&self) -> Result<Keys, Failure> {
+        keys(&self.project)
+    }
+
+    /// Finishes what is under way.
+    pub(crate) async fn close(&self) {
+        self.log.close().await;
+        for (_, store) in &self.stores {
+            store.close().await;
+        }
+    }
+}
+
+fn differing(differences: &[DeployError]) -> Failure {
+    let mut text = String::new();
+    let mut names = Vec::new();
+    for error in differences {
+        let DeployError::Differs { topology, difference, .. } = error else { continue };
+        text.push_str(&error.to_string());
+        for line in difference {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+        text.push('\n');
+        names.push(format!("--reset {topology}"));
+    }
+    Failure::new(text.trim_end())
+        .mend(format!("Undo the change, or fold the views anew from the log: headwater up {}", names.join(" ")))
+}
+
+pub(crate) fn log_folder(project: &Project) -> PathBuf {
+    match &project.config.log {
+        LogConfig::Embedded(folder) => project.path(folder),
+    }
+}
+
+pub(crate) fn registry_folder(project: &Project) -> PathBuf {
+    match &project.config.registry {
+        RegistryConfig::Embedded(folder) => project.path(folder),
+    }
+}
+
+pub(crate) fn blob_folder(project: &Project) -> PathBuf {
+    match &project.config.blobs {
+        BlobConfig::Folder(folder) => project.path(folder),
+    }
+}
+
+pub(crate) fn store_files(project: &Project) -> Vec<(String, PathBuf)> {
+    let file = |config: &StoreConfig| match config {
+        StoreConfig::Sqlite(file) => project.path(file),
+    };
+    project.config.stores.iter().map(|(name, config)| (name.clone(), file(config))).collect()
+}
+
+pub(crate) fn key_folder(project: &Project) -> PathBuf {
+    log_folder(project).join("keys")
+}
+
+pub(crate) fn keys(project: &Project) -> Result<Keys, Failure> {
+    Keys::load_or_create(&key_folder(project)).map_err(|error| Failure::because("tokens cannot be signed", &error))
+}
+
+/// Whether the folder, or the nearest one above it that exists, can be written to.
+pub(crate) fn nearest_existing(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|folder| folder.exists())
+}

@@ -1,0 +1,9 @@
+//! The `headwater` program as a person or a script runs it: the real binary, on projects of its own.
+
+mod check;
+mod client;
+mod killed;
+mod project;
+mod serving;
+mod topics;
+mod usage;

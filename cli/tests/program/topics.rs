@@ -1,0 +1,129 @@
+//! `produce` and `consume`: JSON lines in and out of a topic.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::project::Project;
+
+const ANN: &str = r#"{"user_id":"ann","email":"ann@example.org","at":"2026-01-01T00:00:00Z"}"#;
+
+#[test]
+fn what_is_produced_is_consumed_and_can_be_produced_again() {
+    let project = Project::new();
+    let input = format!(
+        "{ANN}\n\n{}\n",
+        r#"{"_event":"UserRegistered","_key":"bob","_time":"2026-01-02T03:04:05.006Z","_headers":{"x":"y"},"user_id":"bob","email":"b@example.org","first_name":"Bob","last_name":"Ünal","at":"2026-01-02T00:00:00.000001Z"}"#
+    );
+    let said = project.run_with(&["produce", "user", "UserRegistered"], &input).fine();
+    assert_eq!(said, "2 records written to user.\n");
+    let lines = project.run(&["consume", "user"]).lines();
+    let by = |user: &str| lines.iter().find(|line| line["user_id"] == user).expect("the user");
+    assert_eq!(by("ann")["_event"], "UserRegistered");
+    assert_eq!(by("ann")["_key"], "ann");
+    assert_eq!(by("ann")["first_name"], "", "the schema's default");
+    assert_eq!(by("bob")["last_name"], "Ünal");
+    assert_eq!(by("bob")["_time"], "2026-01-02T03:04:05.006Z");
+    assert_eq!(by("bob")["_headers"]["x"], "y");
+    assert_eq!(by("bob")["at"], "2026-01-02T00:00:00.000001Z");
+
+    let copy = Project::new();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    copy.run_with(&["produce", "user"], &text).fine();
+    assert_eq!(copy.run(&["consume", "user"]).lines(), lines);
+}
+
+#[test]
+fn every_wrong_line_is_named_and_nothing_of_its_batch_is_written() {
+    let project = Project::new();
+    let input = [
+        ANN,
+        "not json",
+        r#"{"user_id":"bob","email":7,"at":"yesterday"}"#,
+        r#"{"user_id":"bob","emial":"b@example.org","at":"2026-01-01T00:00:00Z"}"#,
+        "[]",
+        r#"{"_event":"UserRenamed","user_id":"bob","email":"b","at":"2026-01-01T00:00:00Z"}"#,
+    ]
+    .join("\n");
+    let ran = project.run_with(&["produce", "user", "UserRegistered"], &input);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    for part in
+        ["line 2:", "line 3: email", "line 3: at", "line 4: email", "line 4: emial", "line 5:", "line 6: _event"]
+    {
+        assert!(ran.err.contains(part), "{part} in:\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("line 1:"), "{}", ran.err);
+    assert!(ran.out.starts_with("0 records written"), "{}", ran.out);
+    assert_eq!(project.run(&["consume", "user"]).fine(), "");
+}
+
+#[test]
+fn a_batch_before_the_wrong_one_is_written_and_said_to_be() {
+    let project = Project::new();
+    let line = |n: usize| format!(r#"{{"user_id":"u{n}","email":"e","at":"2026-01-01T00:00:00Z"}}"#);
+    let mut lines: Vec<String> = (1..=1500).map(line).collect();
+    lines[1200] = "{}".to_owned();
+    let ran = project.run_with(&["--json", "produce", "user", "UserRegistered"], &lines.join("\n"));
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    let said: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!((&said["written"], &said["unwritten_from_line"]), (&1000.into(), &1001.into()), "{said}");
+    assert!(said["problems"].as_array().is_some_and(|all| all.iter().all(|one| one["line"] == 1201)), "{said}");
+    assert_eq!(project.run(&["consume", "user"]).lines().len(), 1000);
+}
+
+#[test]
+fn checking_writes_nothing() {
+    let project = Project::new();
+    let said = project.run_with(&["produce", "user", "UserRegistered", "--check"], ANN).fine();
+    assert_eq!(said, "1 record checked, nothing wrong.\n");
+    assert_eq!(project.run(&["consume", "user"]).fine(), "");
+}
+
+#[test]
+fn a_part_of_a_topic_can_be_asked_for() {
+    let project = Project::new();
+    let line = |n: usize| format!(r#"{{"user_id":"u{}","email":"e{n}","at":"2026-01-01T00:00:00Z"}}"#, n % 5);
+    let input: Vec<String> = (0..40).map(line).collect();
+    project.run_with(&["produce", "user", "UserRegistered"], &input.join("\n")).fine();
+    let emails = |arguments: &[&str]| -> Vec<String> {
+        let lines = project.run(arguments).lines();
+        lines.iter().map(|line| line["email"].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(emails(&["consume", "user", "--key", "u3"]), ["e3", "e8", "e13", "e18", "e23", "e28", "e33", "e38"]);
+    assert_eq!(emails(&["consume", "user", "--limit", "7"]).len(), 7);
+    assert_eq!(emails(&["consume", "user", "--from", "end"]).len(), 0);
+    assert_eq!(emails(&["consume", "user", "--event", "UserRenamed"]).len(), 0);
+    let ran = project.run(&["consume", "user", "--partition", "10"]);
+    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    assert!(ran.err.contains("partitions 0 to 9"), "{}", ran.err);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let project = Project::new();
+    let line = |n: usize| format!(r#"{{"user_id":"u{n}","email":"{}","at":"2026-01-01T00:00:00Z"}}"#, "e".repeat(200));
+    let input: Vec<String> = (0..5000).map(line).collect();
+    project.run_with(&["produce", "user", "UserRegistered"], &input.join("\n")).fine();
+    let mut child = project.command(&["consume", "user"]).spawn().expect("it runs");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut first).expect("a line");
+    assert!(first.starts_with("{\"_event\":\"UserRegistered\""), "{first}");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+#[test]
+fn following_shows_what_another_process_writes_and_ends_with_a_signal() {
+    let project = Project::new();
+    project.run_with(&["produce", "user", "UserRegistered"], ANN).fine();
+    let mut following =
+        project.command(&["consume", "user", "--follow"]).stderr(Stdio::inherit()).spawn().expect("it runs");
+    let mut lines = BufReader::new(following.stdout.take().expect("stdout")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().contains("\"ann\""));
+    project.run_with(&["produce", "user", "UserRegistered"], &ANN.replace("ann", "bob")).fine();
+    assert!(next().contains("\"bob\""));
+    let sent = std::process::Command::new("kill").args(["-INT", &following.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(following.wait().expect("it ends").code(), Some(0));
+}
