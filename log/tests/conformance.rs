@@ -3,11 +3,11 @@
 //! A case is a function of a [`Subject`]; the macro at the end runs each on memory and on SQLite.
 
 mod conformance {
-    pub mod appends;
-    pub mod consumers;
-    pub mod reads;
-    pub mod subject;
-    pub mod topics;
+    pub(crate) mod appends;
+    pub(crate) mod consumers;
+    pub(crate) mod reads;
+    pub(crate) mod subject;
+    pub(crate) mod topics;
 }
 
 use conformance::subject::Subject;

@@ -10,7 +10,7 @@ use headwater_log::{Appended, LogError, NewRecord, Offset, Partition, Record, pa
 
 use super::subject::{Subject, at, header, record, within};
 
-pub async fn records_come_back_as_they_were_given_in_order(mut it: Subject) {
+pub(crate) async fn records_come_back_as_they_were_given_in_order(mut it: Subject) {
     let info = it.topic("t", 1).await;
     let mut given = vec![
         record("k", "plain"),
@@ -46,7 +46,7 @@ pub async fn records_come_back_as_they_were_given_in_order(mut it: Subject) {
     assert_eq!(it.log.append("t", record("k", "after")).await.unwrap().offset, Offset(7));
 }
 
-pub async fn a_key_goes_where_kafka_would_put_it(it: Subject) {
+pub(crate) async fn a_key_goes_where_kafka_would_put_it(it: Subject) {
     it.topic("t", 7).await;
     // 21 -> -973932308: positive 1173551340, modulo 7 is 3. abc -> 479470107, modulo 7 is 4.
     for (key, partition) in [("21", 3), ("abc", 4)] {
@@ -61,7 +61,7 @@ pub async fn a_key_goes_where_kafka_would_put_it(it: Subject) {
     assert_eq!(it.log.append("t", chosen).await.unwrap().partition, Partition(6));
 }
 
-pub async fn records_without_a_key_are_spread(it: Subject) {
+pub(crate) async fn records_without_a_key_are_spread(it: Subject) {
     it.topic("a", 4).await;
     it.topic("b", 4).await;
     let mut seen: BTreeMap<(&str, Partition), usize> = BTreeMap::new();
@@ -75,7 +75,7 @@ pub async fn records_without_a_key_are_spread(it: Subject) {
     assert_eq!(seen.values().copied().collect::<Vec<_>>(), [10; 8]);
 }
 
-pub async fn one_bad_append_fails_alone(it: Subject) {
+pub(crate) async fn one_bad_append_fails_alone(it: Subject) {
     it.topic("t", 2).await;
     let log = &it.log;
     let appends = (0..60).map(|i| async move {
@@ -97,7 +97,7 @@ pub async fn one_bad_append_fails_alone(it: Subject) {
     assert_eq!(it.log.append("t", at(0, "next")).await.unwrap().offset, Offset(20));
 }
 
-pub async fn limits_are_named(it: Subject) {
+pub(crate) async fn limits_are_named(it: Subject) {
     it.topic("t", 1).await;
     let headers = |count: usize, name: usize, value: usize| NewRecord {
         headers: (0..count).map(|_| header(&"n".repeat(name), vec![0; value])).collect(),
@@ -124,7 +124,7 @@ pub async fn limits_are_named(it: Subject) {
     assert_eq!(it.log.extents("t").await.unwrap()[0].end, Offset(end));
 }
 
-pub async fn append_all_keeps_the_order_over_many_transactions(it: Subject) {
+pub(crate) async fn append_all_keeps_the_order_over_many_transactions(it: Subject) {
     it.topic("t", 3).await;
     assert_eq!(it.log.append_all("t", vec![]).await, Ok(vec![]));
     let count = 9_000;
@@ -141,7 +141,7 @@ pub async fn append_all_keeps_the_order_over_many_transactions(it: Subject) {
     }
 }
 
-pub async fn concurrent_appends_get_distinct_offsets_and_become_visible_in_order(it: Subject) {
+pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_in_order(it: Subject) {
     const TASKS: i64 = 300;
     const EACH: i64 = 10;
     it.topic("t", 3).await;
@@ -197,7 +197,7 @@ pub async fn concurrent_appends_get_distinct_offsets_and_become_visible_in_order
     }
 }
 
-pub async fn a_time_is_given_where_there_is_none(it: Subject) {
+pub(crate) async fn a_time_is_given_where_there_is_none(it: Subject) {
     it.topic("t", 1).await;
     let now_ms = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let before = now_ms();

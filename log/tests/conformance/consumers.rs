@@ -23,7 +23,7 @@ async fn records(consumer: &mut Consumer) -> (Partition, Vec<Record>, Offset, Of
     }
 }
 
-pub async fn partitions_are_assigned_first_and_silent_until_started(it: Subject) {
+pub(crate) async fn partitions_are_assigned_first_and_silent_until_started(it: Subject) {
     it.topic("a", 2).await;
     it.topic("b", 1).await;
     it.log.append_all("a", vec![at(0, "x"), at(1, "y")]).await.unwrap();
@@ -38,7 +38,11 @@ pub async fn partitions_are_assigned_first_and_silent_until_started(it: Subject)
     consumer.start("a", Partition(1), Offset(0)).await.unwrap();
     let (partition, found, next, end) = records(&mut consumer).await;
     assert_eq!((partition, offsets(&found), next, end), (Partition(1), vec![0], Offset(1), Offset(1)));
-    assert!(consumer.next().now_or_never().is_none());
+    for round in 1..10 {
+        it.log.append_all("a", vec![at(0, "silent"), at(1, "heard")]).await.unwrap();
+        let (partition, found, ..) = records(&mut consumer).await;
+        assert_eq!((partition, offsets(&found)), (Partition(1), vec![round]));
+    }
     for (topic, partition) in [("c", 0), ("a", 2)] {
         let partition = Partition(partition);
         let expected = Err(LogError::NotAssigned { topic: topic.into(), partition });
@@ -47,7 +51,7 @@ pub async fn partitions_are_assigned_first_and_silent_until_started(it: Subject)
     }
 }
 
-pub async fn every_record_is_delivered_once_in_order_however_often_next_is_dropped(it: Subject) {
+pub(crate) async fn every_record_is_delivered_once_in_order_however_often_next_is_dropped(it: Subject) {
     const RECORDS: i64 = 5_000;
     it.topic("t", 3).await;
     let mut consumer = started(&it.log, "t").await;
@@ -85,7 +89,7 @@ pub async fn every_record_is_delivered_once_in_order_however_often_next_is_dropp
     assert!(consumer.next().now_or_never().is_none());
 }
 
-pub async fn no_partition_is_starved(it: Subject) {
+pub(crate) async fn no_partition_is_starved(it: Subject) {
     it.topic("t", 3).await;
     // Far more in one partition than a delivery holds.
     it.log.append_all("t", (0..9_000).map(|_| at(0, "x")).collect()).await.unwrap();
@@ -99,7 +103,7 @@ pub async fn no_partition_is_starved(it: Subject) {
     assert_eq!(order, [0, 1, 2]);
 }
 
-pub async fn a_waiting_consumer_wakes(it: Subject) {
+pub(crate) async fn a_waiting_consumer_wakes(it: Subject) {
     it.topic("t", 2).await;
     let mut consumer = started(&it.log, "t").await;
     for round in 0..20 {
@@ -115,7 +119,7 @@ pub async fn a_waiting_consumer_wakes(it: Subject) {
     }
 }
 
-pub async fn a_consumer_may_start_elsewhere(it: Subject) {
+pub(crate) async fn a_consumer_may_start_elsewhere(it: Subject) {
     it.topic("t", 1).await;
     it.log.append_all("t", (0..10).map(|i| at(0, format!("{i}"))).collect()).await.unwrap();
     let mut consumer = started(&it.log, "t").await;
@@ -131,7 +135,7 @@ pub async fn a_consumer_may_start_elsewhere(it: Subject) {
     assert_eq!(offsets(&records(&mut consumer).await.1), [8, 9]);
 }
 
-pub async fn a_position_out_of_range_stays_an_error(it: Subject) {
+pub(crate) async fn a_position_out_of_range_stays_an_error(it: Subject) {
     it.log.ensure_topic(&spec("t", 1, Some(1))).await.unwrap();
     let old = NewRecord { timestamp_ms: Some(0), ..at(0, "x") };
     it.log.append_all("t", vec![old; 4]).await.unwrap();
@@ -156,7 +160,7 @@ pub async fn a_position_out_of_range_stays_an_error(it: Subject) {
     assert_eq!(offsets(&records(&mut consumer).await.1), [4]);
 }
 
-pub async fn a_recreated_topic_is_noticed(it: Subject) {
+pub(crate) async fn a_recreated_topic_is_noticed(it: Subject) {
     let first = it.topic("t", 1).await;
     it.log.append("t", at(0, "old")).await.unwrap();
     let mut consumer = started(&it.log, "t").await;
@@ -171,7 +175,7 @@ pub async fn a_recreated_topic_is_noticed(it: Subject) {
     assert_eq!(consumer.commit(&[("t".into(), Partition(0), Offset(1))]).await, Err(expected));
 }
 
-pub async fn commits_are_seen_per_group(mut it: Subject) {
+pub(crate) async fn commits_are_seen_per_group(mut it: Subject) {
     it.topic("t", 2).await;
     let topics = ["t".to_owned()];
     let mut a = it.log.consumer("a", &topics).await.unwrap();
@@ -194,7 +198,7 @@ pub async fn commits_are_seen_per_group(mut it: Subject) {
 }
 
 /// Only memory can leave gaps; Kafka does.
-pub async fn a_consumer_passes_gaps() {
+pub(crate) async fn a_consumer_passes_gaps() {
     let it = Subject::memory();
     let Log::Memory(memory) = &it.log else { panic!() };
     it.topic("t", 1).await;

@@ -7,7 +7,7 @@ use super::subject::{DAY_MS, Subject, at, header, offsets, range, record, spec, 
 
 const P0: Partition = Partition(0);
 
-pub async fn a_read_is_bounded_by_records_and_by_bytes(it: Subject) {
+pub(crate) async fn a_read_is_bounded_by_records_and_by_bytes(it: Subject) {
     it.topic("t", 2).await;
     it.log.append_all("t", (0..10).map(|_| at(0, vec![0; 100])).collect()).await.unwrap();
     it.log.append("t", at(1, "elsewhere")).await.unwrap();
@@ -28,7 +28,7 @@ pub async fn a_read_is_bounded_by_records_and_by_bytes(it: Subject) {
     }
 }
 
-pub async fn an_offset_that_is_not_there_is_out_of_range(it: Subject) {
+pub(crate) async fn an_offset_that_is_not_there_is_out_of_range(it: Subject) {
     it.log.ensure_topic(&spec("t", 1, Some(1))).await.unwrap();
     for timestamp in [0, 0, 0, 10 * DAY_MS, 10 * DAY_MS] {
         it.log.append("t", NewRecord { timestamp_ms: Some(timestamp), ..at(0, "x") }).await.unwrap();
@@ -46,7 +46,7 @@ pub async fn an_offset_that_is_not_there_is_out_of_range(it: Subject) {
     assert_eq!(it.log.read("t", P0, Offset(5), 9, 99).await, Ok(vec![]));
 }
 
-pub async fn retention_takes_prefixes_and_never_gives_an_offset_twice(mut it: Subject) {
+pub(crate) async fn retention_takes_prefixes_and_never_gives_an_offset_twice(mut it: Subject) {
     it.log.ensure_topic(&spec("t", 2, Some(1))).await.unwrap();
     it.topic("forever", 1).await;
     // More than one step of the sweep, in one partition only.
@@ -68,7 +68,7 @@ pub async fn retention_takes_prefixes_and_never_gives_an_offset_twice(mut it: Su
     assert_eq!(it.all("forever", P0).await.len(), 1);
 }
 
-pub async fn retention_stops_at_the_first_young_record(it: Subject) {
+pub(crate) async fn retention_stops_at_the_first_young_record(it: Subject) {
     it.log.ensure_topic(&spec("t", 1, Some(1))).await.unwrap();
     for day in [0, 0, 9, 0, 9] {
         it.log.append("t", NewRecord { timestamp_ms: Some(day * DAY_MS), ..at(0, "x") }).await.unwrap();
@@ -79,7 +79,7 @@ pub async fn retention_stops_at_the_first_young_record(it: Subject) {
     assert_eq!(it.log.enforce_retention(i64::MAX).await, Ok(3));
 }
 
-pub async fn a_wait_ends_when_the_record_is_there(it: Subject) {
+pub(crate) async fn a_wait_ends_when_the_record_is_there(it: Subject) {
     it.topic("t", 2).await;
     it.log.append("t", at(0, "x")).await.unwrap();
     within(it.log.wait("t", P0, Offset(-1))).await.unwrap();
@@ -101,7 +101,7 @@ pub async fn a_wait_ends_when_the_record_is_there(it: Subject) {
     assert_eq!(within(waiting).await.unwrap()[0].payload.as_deref(), Some(&b"z"[..]));
 }
 
-pub async fn a_header_is_found(it: Subject) {
+pub(crate) async fn a_header_is_found(it: Subject) {
     it.topic("t", 2).await;
     let with = |partition, headers| NewRecord { headers, ..at(partition, "x") };
     // The value of the second looks like a stored header `ce_id: 7`.

@@ -7,39 +7,39 @@ use headwater_log::{Header, Log, NewRecord, Offset, Partition, Record, TopicInfo
 use tempfile::TempDir;
 
 /// What a wait may take before the test fails. Nothing waits for it to pass.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-pub struct Subject {
-    pub log: Log,
+pub(crate) struct Subject {
+    pub(crate) log: Log,
     folder: Option<TempDir>,
 }
 
 impl Subject {
-    pub fn memory() -> Subject {
+    pub(crate) fn memory() -> Subject {
         Subject { log: Log::memory(), folder: None }
     }
 
-    pub async fn sqlite() -> Subject {
+    pub(crate) async fn sqlite() -> Subject {
         let folder = TempDir::new().unwrap();
         Subject { log: Log::open_embedded(folder.path()).await.unwrap(), folder: Some(folder) }
     }
 
     /// Closes and opens what outlives its handle.
-    pub async fn reopen(&mut self) {
+    pub(crate) async fn reopen(&mut self) {
         if let Some(folder) = &self.folder {
             self.log.close().await;
             self.log = Log::open_embedded(folder.path()).await.unwrap();
         }
     }
 
-    pub async fn topic(&self, name: &str, partitions: u32) -> TopicInfo {
+    pub(crate) async fn topic(&self, name: &str, partitions: u32) -> TopicInfo {
         self.log.ensure_topic(&spec(name, partitions, None)).await.unwrap()
     }
 
     /// All records of a partition, read a few at a time.
-    pub async fn all(&self, topic: &str, partition: Partition) -> Vec<Record> {
+    pub(crate) async fn all(&self, topic: &str, partition: Partition) -> Vec<Record> {
         let mut from = self.log.extents(topic).await.unwrap()[partition.0 as usize].earliest;
         let mut records = Vec::new();
         loop {
@@ -51,31 +51,31 @@ impl Subject {
     }
 }
 
-pub fn spec(name: &str, partitions: u32, retention_days: Option<u32>) -> TopicSpec {
+pub(crate) fn spec(name: &str, partitions: u32, retention_days: Option<u32>) -> TopicSpec {
     TopicSpec { name: name.into(), partitions, retention_days }
 }
 
-pub fn record(key: &str, payload: impl Into<Bytes>) -> NewRecord {
+pub(crate) fn record(key: &str, payload: impl Into<Bytes>) -> NewRecord {
     NewRecord { key: Some(Bytes::copy_from_slice(key.as_bytes())), payload: Some(payload.into()), ..Default::default() }
 }
 
-pub fn at(partition: i32, payload: impl Into<Bytes>) -> NewRecord {
+pub(crate) fn at(partition: i32, payload: impl Into<Bytes>) -> NewRecord {
     NewRecord { partition: Some(Partition(partition)), payload: Some(payload.into()), ..Default::default() }
 }
 
-pub fn header(name: &str, value: impl Into<Bytes>) -> Header {
+pub(crate) fn header(name: &str, value: impl Into<Bytes>) -> Header {
     Header { name: name.into(), value: value.into() }
 }
 
-pub fn offsets(records: &[Record]) -> Vec<i64> {
+pub(crate) fn offsets(records: &[Record]) -> Vec<i64> {
     records.iter().map(|record| record.offset.0).collect()
 }
 
-pub fn range(earliest: i64, end: i64) -> (Offset, Offset) {
+pub(crate) fn range(earliest: i64, end: i64) -> (Offset, Offset) {
     (Offset(earliest), Offset(end))
 }
 
 /// Fails the test where this takes longer than the deadline.
-pub async fn within<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("this should have happened long ago")
 }

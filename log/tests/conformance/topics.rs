@@ -4,7 +4,7 @@ use headwater_log::{LogError, NewRecord, Offset, Partition};
 
 use super::subject::{Subject, at, spec};
 
-pub async fn a_topic_is_created_once_and_compared_after_that(mut it: Subject) {
+pub(crate) async fn a_topic_is_created_once_and_compared_after_that(mut it: Subject) {
     let made = it.topic("document", 3).await;
     assert_eq!((made.name.as_str(), made.partitions, made.retention_days), ("document", 3, None));
     assert_eq!(it.topic("document", 3).await, made);
@@ -26,7 +26,7 @@ pub async fn a_topic_is_created_once_and_compared_after_that(mut it: Subject) {
     assert!(matches!(invalid, LogError::InvalidTopic { .. }), "{invalid}");
 }
 
-pub async fn a_topic_created_again_has_another_id_and_none_of_the_old_records(it: Subject) {
+pub(crate) async fn a_topic_created_again_has_another_id_and_none_of_the_old_records(it: Subject) {
     let first = it.topic("t", 2).await;
     it.log.append_all("t", (0..20).map(|i| at(i % 2, "old")).collect()).await.unwrap();
     assert_eq!(it.all("t", Partition(1)).await.len(), 10);
@@ -47,7 +47,7 @@ pub async fn a_topic_created_again_has_another_id_and_none_of_the_old_records(it
     assert_eq!(it.log.enforce_retention(i64::MAX).await, Ok(0));
 }
 
-pub async fn what_is_not_there_is_named(it: Subject) {
+pub(crate) async fn what_is_not_there_is_named(it: Subject) {
     it.topic("t", 2).await;
     let no_topic = LogError::UnknownTopic { topic: "u".into() };
     assert_eq!(it.log.topic("u").await, Err(no_topic.clone()));
@@ -66,7 +66,7 @@ pub async fn what_is_not_there_is_named(it: Subject) {
     }
 }
 
-pub async fn a_closed_log_says_so(it: Subject) {
+pub(crate) async fn a_closed_log_says_so(it: Subject) {
     it.topic("t", 1).await;
     let log = it.log.clone();
     let waiting = tokio::spawn(async move { log.wait("t", Partition(0), Offset(0)).await });
