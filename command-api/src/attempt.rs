@@ -225,14 +225,15 @@ impl<'a> Run<'a> {
         loop {
             let mut turn = Turn::read(self.store, self.flights, &claim, self.deadline).await?;
             if let Some(ticket) = ticket.as_deref().filter(|ticket| ticket.resumed)
-                && let Some((place, record)) =
-                    self.flights.find(ticket.trail(), self.attempt.envelope.event_id).await?
+                && let Some((place, record)) = self.flights.find(ticket.trail(), self.attempt.envelope.event_id).await?
             {
                 return Ok(self.found(&record.payload.unwrap_or_default(), place).await?);
             }
             let row = self.row(&turn).await?;
             let (flight, record) = self.decided(row.as_ref()).await?;
             self.hold(&record, held).await?;
+            // Noted as of now: the value may have been waited for.
+            let flight = flight.renewed();
             // Somebody of another process was first: look at everything again.
             if !turn.note(self.store, &claim, &flight).await? {
                 if Instant::now() >= self.deadline {
@@ -262,6 +263,7 @@ impl<'a> Run<'a> {
     async fn with_value(&self, ticket: Option<&mut Ticket>, held: &mut Option<Held<'a>>) -> Result<Landed, Unwritten> {
         let (flight, record) = self.decided(None).await?;
         self.hold(&record, held).await?;
+        let flight = flight.renewed();
         let noted = match (ticket, held.as_mut()) {
             (Some(ticket), _) => ticket.note(self.store, &flight).await?,
             (None, Some(held)) => held.hold.note(held.around, &flight).await?,

@@ -16,12 +16,12 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::CommandApi;
 use crate::claims::now_ms;
 use crate::flight::{Flights, Trail, busy, is_past};
 use crate::promise;
 use crate::turn::{self, Turn};
 use crate::unique::Decider;
-use crate::CommandApi;
 
 /// Where notes are; no blob's name begins with it.
 const NOTES: &str = "uploading";
@@ -200,7 +200,14 @@ pub(crate) fn problem(error: object_store::Error) -> Problem {
 }
 
 impl Note {
-    pub(crate) fn new(blob: String, event_id: Uuid, key: String, trail: Trail, decider: Decider, store: String) -> Self {
+    pub(crate) fn new(
+        blob: String,
+        event_id: Uuid,
+        key: String,
+        trail: Trail,
+        decider: Decider,
+        store: String,
+    ) -> Self {
         Self { blob, event_id, key, trail, decider, store, since_ms: now_ms() }
     }
 }

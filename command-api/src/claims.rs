@@ -44,7 +44,11 @@ impl ClaimKey {
     pub(crate) async fn read<B: DeserializeOwned>(&self, store: &Store) -> Result<Option<Found<B>>, Problem> {
         let Some(claim) = store.claim(self.kind, &self.key).await? else { return Ok(None) };
         let body = serde_json::from_slice(&claim.body).map_err(|error| {
-            Problem::internal(format!("the {} claim {:?} cannot be read: {error}", self.kind, self.key.escape_ascii().to_string()))
+            Problem::internal(format!(
+                "the {} claim {:?} cannot be read: {error}",
+                self.kind,
+                self.key.escape_ascii().to_string()
+            ))
         })?;
         let expired = claim.expires_at_ms.is_some_and(|at| at <= now_ms());
         Ok(Some(Found { version: claim.version, body, expired }))

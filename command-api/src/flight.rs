@@ -83,13 +83,14 @@ impl Flight {
         is_past(self.since_ms, timeout)
     }
 
-    /// The same event, taken over by somebody else from now on.
+    /// The same event, noted as of now.
     pub(crate) fn renewed(&self) -> Self {
         Self { since_ms: now_ms(), ..self.clone() }
     }
 
     fn record(&self) -> NewRecord {
-        let header = |(name, value): &(String, String)| Header { name: name.clone(), value: Bytes::from(value.clone()) };
+        let header =
+            |(name, value): &(String, String)| Header { name: name.clone(), value: Bytes::from(value.clone()) };
         NewRecord {
             key: Some(Bytes::from(self.key.clone())),
             payload: Some(self.payload.clone()),
@@ -125,7 +126,9 @@ impl Flights {
         let append = self.log.append(&flight.trail.topic, flight.record());
         match tokio::time::timeout(left, append).await {
             Ok(Ok(appended)) => Ok(place(&appended)),
-            Ok(Err(error @ (LogError::Unavailable { .. } | LogError::Closed))) => Err(Unwritten::Unknown(problem(error))),
+            Ok(Err(error @ (LogError::Unavailable { .. } | LogError::Closed))) => {
+                Err(Unwritten::Unknown(problem(error)))
+            }
             Ok(Err(error)) => Err(Unwritten::Refused(problem(error))),
             Err(_) => Err(Unwritten::Unknown(busy("the log has not acknowledged the event in time"))),
         }
@@ -157,9 +160,8 @@ impl Flights {
             found => found,
         };
         let record = found.map_err(problem)?;
-        Ok(record.map(|record| {
-            (Place { topic_id: info.id.0, partition: trail.partition, offset: record.offset.0 }, record)
-        }))
+        Ok(record
+            .map(|record| (Place { topic_id: info.id.0, partition: trail.partition, offset: record.offset.0 }, record)))
     }
 }
 

@@ -32,7 +32,12 @@ impl Given {
     }
 
     /// Reads the fields of a JSON body. `fallback` gives the text of fields that are left out, where it knows one.
-    pub(crate) fn json(&mut self, command: &Command, body: &Map<String, Json>, fallback: impl Fn(&Field) -> Option<String>) {
+    pub(crate) fn json(
+        &mut self,
+        command: &Command,
+        body: &Map<String, Json>,
+        fallback: impl Fn(&Field) -> Option<String>,
+    ) {
         for name in body.keys().filter(|name| command.body.field(name).is_none()) {
             self.problem(Place::Body, name, unknown(command, name));
         }
@@ -78,17 +83,17 @@ impl Given {
         if self.problems.is_empty() {
             return self.unmet(command, facts);
         }
-        let unmet: Vec<&Require> =
-            command.unmet(facts).into_iter().filter(|require| require.status == 422).collect();
+        let unmet: Vec<&Require> = command.unmet(facts).into_iter().filter(|require| require.status == 422).collect();
         let count = self.problems.len() + unmet.len();
         let detail = match count {
             1 => "a field is wrong: see `errors`".to_owned(),
             _ => format!("{count} fields are wrong: see `errors`"),
         };
         let problem = Problem::unprocessable(detail).code("invalid-fields");
-        let problem = self.problems.iter().fold(problem, |problem, (place, error)| {
-            problem.error(*place, error.path.clone(), error.message.clone())
-        });
+        let problem = self
+            .problems
+            .iter()
+            .fold(problem, |problem, (place, error)| problem.error(*place, error.path.clone(), error.message.clone()));
         Err(unmet.into_iter().fold(problem, |problem, require| named(problem, command, require)))
     }
 

@@ -40,7 +40,10 @@ fn operation(command: &Command, document: &mut Document) -> Operation {
     if command.on.is_some() {
         operation = operation
             .parameters(Parameter::after())
-            .parameter(Parameter::header("If-Match", "The ETag of the state that this is about; 412 where it is another."))
+            .parameter(Parameter::header(
+                "If-Match",
+                "The ETag of the state that this is about; 412 where it is another.",
+            ))
             .answer(Answer::problem(404, "There is no such row."))
             .answer(Answer::problem(412, "The row has changed since."));
     }
@@ -49,8 +52,7 @@ fn operation(command: &Command, document: &mut Document) -> Operation {
         operation = operation.body(upload::describe(command, event));
     } else if !command.body.fields.is_empty() {
         let schema = document.schemas.object(&command.body.fields);
-        operation =
-            operation.body(Body { description: None, content: vec![("application/json".to_owned(), schema)] });
+        operation = operation.body(Body { description: None, content: vec![("application/json".to_owned(), schema)] });
     }
     for require in &command.require {
         if ![400, 404, 409, 412, 422].contains(&require.status) {

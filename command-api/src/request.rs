@@ -49,9 +49,9 @@ async fn take(
     request: Request,
 ) -> Result<crate::answer::Answer, Problem> {
     let (mut parts, body) = request.into_parts();
-    let params = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(|_| {
-        Problem::malformed(Place::Path, "", "expected a path in UTF-8, percent-encoded")
-    })?;
+    let params = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Problem::malformed(Place::Path, "", "expected a path in UTF-8, percent-encoded"))?;
     let request = Request::from_parts(parts, body);
     let mut attempt = of(server, endpoint, &request, &params)?;
     let noted = match attempt.endpoint.command.takes_upload() {

@@ -150,13 +150,7 @@ impl Hold {
 
 impl Around<'_> {
     /// The version from which the claim may be taken over; None where it has to be looked at again.
-    async fn free(
-        &self,
-        claim: &ClaimKey,
-        version: i64,
-        held: &Holding,
-        by: Uuid,
-    ) -> Result<Option<i64>, Problem> {
+    async fn free(&self, claim: &ClaimKey, version: i64, held: &Holding, by: Uuid) -> Result<Option<i64>, Problem> {
         let store = self.reads.store;
         match &held.state {
             State::Free => Ok(Some(version)),

@@ -95,7 +95,8 @@ async fn multipart(attempt: &mut Attempt, request: Request) -> Result<Noted, Pro
     let mut multipart = Multipart::from_request(Request::from_parts(parts, body), &())
         .await
         .map_err(|rejection| Problem::bad_request(format!("the multipart body is malformed: {rejection}")))?;
-    let missing = || Problem::unprocessable("the request has no part `content`").error(Place::Body, "content", "is missing");
+    let missing =
+        || Problem::unprocessable("the request has no part `content`").error(Place::Body, "content", "is missing");
     let mut part = multipart.next_field().await.map_err(part_problem)?.ok_or_else(missing)?;
     let mut fields = Map::new();
     if part.name() == Some("event") {
@@ -106,10 +107,8 @@ async fn multipart(attempt: &mut Attempt, request: Request) -> Result<Noted, Pro
     if part.name() != Some("content") {
         return Err(unexpected(&part));
     }
-    let about = About {
-        file_name: part.file_name().map(str::to_owned),
-        mime_type: part.content_type().map(str::to_owned),
-    };
+    let about =
+        About { file_name: part.file_name().map(str::to_owned), mime_type: part.content_type().map(str::to_owned) };
     let command = attempt.endpoint.command.clone();
     attempt.given.json(&command, &fields, |field| about.of(field));
     let noted = noted(attempt).await?;
@@ -155,8 +154,14 @@ async fn noted(attempt: &Attempt) -> Result<Noted, Problem> {
     let key = attempt.key()?;
     let trail = attempt.trail(&key).await?;
     attempt.look_ahead(&trail).await?;
-    let note =
-        Note::new(new_name(), attempt.envelope.event_id, key, trail, attempt.decider(), attempt.endpoint.store_name.clone());
+    let note = Note::new(
+        new_name(),
+        attempt.envelope.event_id,
+        key,
+        trail,
+        attempt.decider(),
+        attempt.endpoint.store_name.clone(),
+    );
     let api = &attempt.server.api;
     let blobs = Blobs { store: api.blobs.clone(), folder: api.blob_folder.clone() };
     let noted = blobs.note(&note).await?;
@@ -218,7 +223,8 @@ async fn abort(writer: WriteMultipart) {
 
 fn unexpected(part: &Part<'_>) -> Problem {
     let name = part.name().unwrap_or_default().to_owned();
-    let detail = "a multipart body has the part `event` with the fields as JSON, then the part `content`, and no others";
+    let detail =
+        "a multipart body has the part `event` with the fields as JSON, then the part `content`, and no others";
     Problem::unprocessable(detail).error(Place::Body, name, "is not expected here")
 }
 
@@ -248,7 +254,9 @@ pub(crate) fn describe(command: &Command, event: serde_json::Value) -> headwater
         "required": required,
     });
     headwater_http::openapi::Body {
-        description: Some("The fields and the content; or the content alone, and the fields in the query string.".into()),
+        description: Some(
+            "The fields and the content; or the content alone, and the fields in the query string.".into(),
+        ),
         content: vec![("multipart/form-data".into(), form), ("*/*".into(), content)],
     }
 }
