@@ -83,3 +83,58 @@ fn out_of_range_hint(wanted: Offset, earliest: Offset) -> &'static str {
         "it was never written, so the position comes from another log"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn messages_say_where_what_and_what_to_do() {
+        let topic = || "document".to_owned();
+        let out_of_range = |wanted| LogError::OffsetOutOfRange {
+            topic: topic(),
+            partition: Partition(3),
+            wanted: Offset(wanted),
+            earliest: Offset(10),
+            end: Offset(20),
+        };
+        let limit = "max_record_bytes";
+        let errors = [
+            LogError::Unavailable { cause: "cannot append to data/log.db: database is locked".into() },
+            out_of_range(2),
+            out_of_range(21),
+            LogError::unknown("document"),
+            LogError::UnknownPartition { topic: topic(), partition: Partition(10), partitions: 10 },
+            LogError::TopicRecreated {
+                topic: topic(),
+                expected: TopicId(Uuid::from_u128(1)),
+                found: TopicId(Uuid::from_u128(2)),
+            },
+            LogError::PartitionsDiffer { topic: topic(), declared: 4, existing: 3 },
+            LogError::InvalidTopic { topic: "a b".into(), reason: "its name contains ' '".into() },
+            LogError::TooLarge { topic: topic(), what: "its bytes are", limit, allowed: 1_048_576, found: 2_000_000 },
+            LogError::NotAssigned { topic: topic(), partition: Partition(1) },
+            LogError::NewerVersion { path: "data/log.db".into(), found: 9, supported: 1 },
+            LogError::Corrupt { path: "data/log.db".into(), cause: "file is not a database".into() },
+            LogError::Closed,
+        ];
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        the log is unavailable: cannot append to data/log.db: database is locked; it works again once that has passed
+        partition 3 of topic document has no offset 2: it holds 10 up to 20; retention has removed what came before; the history can no longer be read from there
+        partition 3 of topic document has no offset 21: it holds 10 up to 20; it was never written, so the position comes from another log
+        there is no topic document in the log; it must be created first
+        topic document has no partition 10: its 10 partitions count from 0
+        topic document was deleted and created again: its id was 00000000-0000-0000-0000-000000000001, and is 00000000-0000-0000-0000-000000000002
+        topic document has 3 partitions in the log, but 4 are declared; declare 3, or use a new topic
+        topic "a b" cannot be created: its name contains ' '
+        a record for topic document is too large: its bytes are 2000000, and max_record_bytes allows 1048576
+        partition 1 of topic document is not assigned to this consumer
+        data/log.db was written by a newer Headwater (version 9 of the file, this one knows up to 1); use that Headwater or a newer one
+        data/log.db is damaged or is not a Headwater log: file is not a database; stop Headwater, then restore the file from a backup, or move it away to start with an empty log
+        the log is closed
+        "#);
+    }
+}

@@ -85,7 +85,7 @@ pub(super) async fn prepare(file: &LogFile, connection: &mut SqliteConnection) -
     let fault = |error| file.fault("create the tables of", &error);
     let mut transaction = connection.begin_with("begin immediate").await.map_err(fault)?;
     // Read again under the lock: another process may have done it meanwhile.
-    let found = version(file, &mut *transaction).await?;
+    let found = version(file, &mut transaction).await?;
     for script in MIGRATIONS.get(found..).unwrap_or_default() {
         sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(fault)?;
     }
