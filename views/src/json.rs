@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use headwater_schemas::{Decimal, FieldType, RecordType, Type, Value};
+use headwater_schemas::{FieldType, RecordType, Type, Value};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -91,7 +91,7 @@ fn push_scalar(ty: &Type, value: &Value, out: &mut String) {
         Value::Double(x) if x.is_finite() => write!(out, "{x:?}"),
         Value::Float(x) => write!(out, "\"{x}\""),
         Value::Double(x) => write!(out, "\"{x}\""),
-        Value::Decimal(d) => write!(out, "\"{}\"", text::decimal_text(d.unscaled, d.scale)),
+        Value::Decimal(d) => write!(out, "\"{d}\""),
         Value::Date(days) => write!(out, "\"{}\"", text::date_text(*days)),
         Value::Uuid(bytes) => write!(out, "\"{}\"", text::uuid_text(bytes)),
         Value::Bytes(bytes) => write!(out, "\"{}\"", STANDARD.encode(bytes)),
@@ -188,9 +188,7 @@ impl<'de> Visitor<'de> for Typed<'_> {
             Type::String | Type::Enum(_) => Some(Value::string(text)),
             Type::Uuid => text::parse_uuid(text).map(Value::Uuid),
             Type::Date => text::parse_date(text).map(Value::Date),
-            Type::Decimal { scale, .. } => {
-                text::parse_decimal(text, *scale).map(|unscaled| Value::Decimal(Decimal { unscaled, scale: *scale }))
-            }
+            Type::Decimal { scale, .. } => text::parse_decimal(text, *scale).map(Value::Decimal),
             Type::Bytes | Type::Fixed(_) => STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into())),
             _ => None,
         };
@@ -257,5 +255,50 @@ fn branch<'de, A: MapAccess<'de>>(branches: &[Type], mut entries: A) -> Result<V
     match entries.next_key::<IgnoredAny>()? {
         None => Ok(Value::Branch(index, Arc::new(value))),
         Some(_) => Err(A::Error::custom("a union has one branch")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A person may have written in the store: whatever the text, it is an error and no panic.
+    #[test]
+    fn other_text_is_an_error() {
+        let item = |ty| Arc::new(FieldType::required(ty));
+        let field = |name: &str, ty| headwater_schemas::Field {
+            name: name.to_owned(),
+            aliases: vec![],
+            ty: FieldType::required(ty),
+            default: None,
+            doc: None,
+        };
+        let record =
+            RecordType { name: "R".to_owned(), aliases: vec![], fields: vec![field("a", Type::Long)], doc: None };
+        let cases = [
+            (
+                Type::Array(item(Type::Long)),
+                vec!["", "[", "[1", "[1,]", "[1] 2", "{}", "null", "[1.5]", "[9223372036854775808]"],
+            ),
+            (Type::Array(item(Type::Int)), vec!["[2147483648]", "[\"1\"]"]),
+            (Type::Array(item(Type::Double)), vec!["[\"x\"]", "[{}]", "[[1]]"]),
+            (Type::Array(item(Type::TimestampMillis)), vec!["[9223372036854775807]"]),
+            (Type::Array(item(Type::Uuid)), vec!["[\"00\"]"]),
+            (Type::Array(item(Type::Bytes)), vec!["[\"*\"]"]),
+            (Type::Array(item(Type::Decimal { precision: 3, scale: 1 })), vec!["[\"1\"]", "[1.0]"]),
+            (Type::Map(item(Type::Long)), vec!["{\"a\":\"b\"}", "[]"]),
+            (Type::Record(Arc::new(record)), vec!["{}", "{\"b\":1}", "{\"a\":1,\"b\":1}"]),
+            (
+                Type::Union([Type::Long, Type::String].into()),
+                vec!["{}", "{\"2\":1}", "{\"0\":1,\"1\":\"\"}", "{\"x\":1}", "1"],
+            ),
+        ];
+        for (ty, texts) in cases {
+            for text in texts {
+                assert!(read(&ty, text).is_err(), "{ty}: {text}");
+            }
+        }
+        let deep = "[".repeat(100_000);
+        assert!(read(&Type::Array(item(Type::Array(item(Type::Long)))), &deep).is_err());
     }
 }

@@ -366,7 +366,7 @@ pub(crate) fn describe_key(table: &Table, key: &[Value]) -> String {
             Value::String(text) => format!("{text:?}"),
             Value::Uuid(bytes) => crate::text::uuid_text(bytes),
             Value::Date(days) => crate::text::date_text(*days),
-            Value::Decimal(d) => crate::text::decimal_text(d.unscaled, d.scale),
+            Value::Decimal(d) => d.to_string(),
             other => format!("{other:?}"),
         };
         let cut: String = shown.chars().take(LONGEST).collect();

@@ -8,144 +8,86 @@
 //!   are letters that count downwards (`J` is 0, `A` is 9), so `-JIH.GF` is -12.34.
 
 use ethnum::I256;
+use headwater_schemas::{Decimal, instant};
+use uuid::Uuid;
 
-/// `-12.34`: a sign, at least one digit before the point, exactly `scale` after it.
-pub(crate) fn decimal_text(unscaled: i128, scale: u8) -> String {
-    let sign = if unscaled < 0 { "-" } else { "" };
-    let digits = point(unscaled.unsigned_abs(), scale, 1);
-    format!("{sign}{digits}")
-}
+/// More digits than this no decimal has.
+const DIGITS: u8 = 38;
+/// No date's year is further from 0.
+const YEARS: u32 = 9_999_999;
 
-/// Reads what [`decimal_text`] writes, and only that.
-pub(crate) fn parse_decimal(text: &str, scale: u8) -> Option<i128> {
-    let unscaled = parse_point(text, scale)?;
-    (decimal_text(unscaled, scale) == text).then_some(unscaled)
+/// Reads what a decimal's `Display` writes (`-12.34`, all digits of its scale), and only that.
+pub(crate) fn parse_decimal(text: &str, scale: u8) -> Option<Decimal> {
+    Decimal::parse(text, DIGITS, scale).filter(|decimal| decimal.to_string() == text)
 }
 
 /// The text of a decimal in a key: orders by bytes as the numbers do, given one precision and scale.
-pub(crate) fn decimal_key_text(unscaled: i128, precision: u8, scale: u8) -> String {
-    let whole = usize::from(precision.saturating_sub(scale)).max(1);
-    let digits = point(unscaled.unsigned_abs(), scale, whole);
-    if unscaled >= 0 {
-        return digits;
+pub(crate) fn decimal_key_text(decimal: &Decimal, precision: u8) -> String {
+    let whole = usize::from(precision.saturating_sub(decimal.scale)).max(1);
+    let width = whole + if decimal.scale > 0 { 1 + usize::from(decimal.scale) } else { 0 };
+    let plain = decimal.to_string();
+    match plain.strip_prefix('-') {
+        None => format!("{plain:0>width$}"),
+        Some(digits) => {
+            let turn = |byte: u8| if byte == b'.' { '.' } else { char::from(b'J' - (byte - b'0')) };
+            std::iter::once('-').chain(format!("{digits:0>width$}").bytes().map(turn)).collect()
+        }
     }
-    let turned = digits.bytes().map(|byte| if byte == b'.' { '.' } else { char::from(b'J' - (byte - b'0')) });
-    std::iter::once('-').chain(turned).collect()
 }
 
 /// Reads what [`decimal_key_text`] writes, and only that.
-pub(crate) fn parse_decimal_key(text: &str, precision: u8, scale: u8) -> Option<i128> {
-    let unscaled = match text.strip_prefix('-') {
-        None => parse_point(text, scale)?,
+pub(crate) fn parse_decimal_key(text: &str, precision: u8, scale: u8) -> Option<Decimal> {
+    let turn = |byte: u8| match byte {
+        b'A'..=b'J' => char::from(b'0' + (b'J' - byte)),
+        other => char::from(other),
+    };
+    let decimal = match text.strip_prefix('-') {
+        None => Decimal::parse(text, DIGITS, scale)?,
         Some(turned) => {
-            let digits: Option<String> = turned
-                .bytes()
-                .map(|byte| match byte {
-                    b'.' => Some('.'),
-                    b'A'..=b'J' => Some(char::from(b'0' + (b'J' - byte))),
-                    _ => None,
-                })
-                .collect();
-            -parse_point(&digits?, scale)?
+            let digits: String = turned.bytes().map(turn).collect();
+            Decimal::parse(&format!("-{digits}"), DIGITS, scale)?
         }
     };
-    (decimal_key_text(unscaled, precision, scale) == text).then_some(unscaled)
-}
-
-/// `magnitude` with a point before its last `scale` digits and at least `whole` digits before that.
-fn point(magnitude: u128, scale: u8, whole: usize) -> String {
-    let scale = usize::from(scale);
-    let mut digits = format!("{magnitude:0width$}", width = whole + scale);
-    if scale > 0 {
-        digits.insert(digits.len() - scale, '.');
-    }
-    digits
-}
-
-/// The digits of `text` with the point left out; None where there is anything else or the point is elsewhere.
-fn parse_point(text: &str, scale: u8) -> Option<i128> {
-    if scale == 0 {
-        return text.parse().ok();
-    }
-    let (whole, fraction) = text.split_once('.')?;
-    if fraction.len() != usize::from(scale) || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    format!("{whole}{fraction}").parse().ok()
+    (decimal_key_text(&decimal, precision) == text).then_some(decimal)
 }
 
 /// The text of a date, as the module describes it.
 pub(crate) fn date_text(days: i32) -> String {
-    let (year, month, day) = civil(i64::from(days));
-    match year {
-        0..=9999 => format!("{year:04}-{month:02}-{day:02}"),
-        10_000.. => format!("~{year:07}-{month:02}-{day:02}"),
-        _ => format!("-{:07}-{month:02}-{day:02}", 9_999_999 + year),
-    }
+    let plain = instant::date_text(days);
+    let years = |signed: &str| {
+        let (year, rest) = signed.split_once('-')?;
+        Some((year.parse::<u32>().ok()?, rest.to_owned()))
+    };
+    let marked = match plain.as_bytes().first() {
+        Some(b'+') => years(&plain[1..]).map(|(year, rest)| format!("~{year:07}-{rest}")),
+        Some(b'-') => years(&plain[1..]).map(|(year, rest)| format!("-{:07}-{rest}", YEARS.saturating_sub(year))),
+        _ => None,
+    };
+    marked.unwrap_or(plain)
 }
 
 /// Reads what [`date_text`] writes, and only that.
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    let (mark, rest) = match text.as_bytes().first()? {
-        mark @ (b'~' | b'-') => (*mark, &text[1..]),
-        _ => (b' ', text),
+    let unmarked = |marked: &str, sign: char, year: fn(u32) -> Option<u32>| {
+        let (digits, rest) = marked.split_once('-')?;
+        instant::parse_date(&format!("{sign}{:04}-{rest}", year(digits.parse().ok()?)?))
     };
-    let mut parts = rest.splitn(3, '-').map(|part| part.parse::<i64>().ok());
-    let (number, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let year = if mark == b'-' { number - 9_999_999 } else { number };
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year.abs() > 9_999_999 {
-        return None;
-    }
-    let days = i32::try_from(days_of(year, month, day)).ok()?;
-    (date_text(days) == text).then_some(days)
-}
-
-/// Year, month and day of a day number, in the proleptic Gregorian calendar (Hinnant's algorithm: eras of 400 years
-/// that start on 1 March).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    let days = match text.as_bytes().first()? {
+        b'~' => unmarked(&text[1..], '+', Some),
+        b'-' => unmarked(&text[1..], '-', |nines| YEARS.checked_sub(nines)),
+        _ => instant::parse_date(text),
+    };
+    days.filter(|days| date_text(*days) == text)
 }
 
 /// Lower-case and hyphenated.
 pub(crate) fn uuid_text(bytes: &[u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-        }
-    }
-    text
+    Uuid::from_bytes(*bytes).hyphenated().to_string()
 }
 
 /// Reads what [`uuid_text`] writes, and only that.
 pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let mut bytes = [0; 16];
-    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
-    if digits.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
+    let bytes = Uuid::try_parse(text).ok()?.into_bytes();
     (uuid_text(&bytes) == text).then_some(bytes)
 }
 
@@ -165,16 +107,20 @@ mod tests {
 
     use super::*;
 
+    fn decimal(unscaled: i128, scale: u8) -> Decimal {
+        Decimal { unscaled, scale }
+    }
+
     #[test]
     fn texts_are_as_documented() {
         let cases = [
-            (decimal_text(-1234, 2), "-12.34"),
-            (decimal_text(5, 3), "0.005"),
-            (decimal_text(0, 0), "0"),
-            (decimal_text(-7, 0), "-7"),
-            (decimal_key_text(1234, 5, 2), "012.34"),
-            (decimal_key_text(-1234, 5, 2), "-JIH.GF"),
-            (decimal_key_text(0, 2, 2), "0.00"),
+            (decimal(-1234, 2).to_string(), "-12.34"),
+            (decimal(5, 3).to_string(), "0.005"),
+            (decimal(0, 0).to_string(), "0"),
+            (decimal(-7, 0).to_string(), "-7"),
+            (decimal_key_text(&decimal(1234, 2), 5), "012.34"),
+            (decimal_key_text(&decimal(-1234, 2), 5), "-JIH.GF"),
+            (decimal_key_text(&decimal(0, 2), 2), "0.00"),
             (date_text(0), "1970-01-01"),
             (date_text(-719_528), "0000-01-01"),
             (date_text(-719_529), "-9999998-12-31"),
@@ -216,10 +162,11 @@ mod tests {
     proptest! {
         #[test]
         fn decimals_round_trip_and_keep_order((precision, scale, a, b) in decimals()) {
-            prop_assert_eq!(parse_decimal(&decimal_text(a, scale), scale), Some(a));
-            prop_assert_eq!(parse_decimal_key(&decimal_key_text(a, precision, scale), precision, scale), Some(a));
-            let order = decimal_key_text(a, precision, scale).cmp(&decimal_key_text(b, precision, scale));
-            prop_assert_eq!(order, a.cmp(&b));
+            let (a, b) = (decimal(a, scale), decimal(b, scale));
+            prop_assert_eq!(parse_decimal(&a.to_string(), scale), Some(a));
+            prop_assert_eq!(parse_decimal_key(&decimal_key_text(&a, precision), precision, scale), Some(a));
+            let order = decimal_key_text(&a, precision).cmp(&decimal_key_text(&b, precision));
+            prop_assert_eq!(order, a.unscaled.cmp(&b.unscaled));
         }
 
         #[test]

@@ -2,6 +2,8 @@
 //!
 //! The oracle is a plain list of rows kept by the tests, ordered by comparing values, and neither store.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "conformance/flushes.rs"]
 mod flushes;
 #[path = "conformance/oracle.rs"]
@@ -19,10 +21,10 @@ use headwater_engine::table::{Column, Direction, Row, RowPosition, StateColumn, 
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, Limits, MemoryStore, PositionMove, SqliteOptions, Store, StoreError};
 
-pub const LIMITS: Limits = Limits { max_parked_per_key: 3 };
+pub(crate) const LIMITS: Limits = Limits { max_parked_per_key: 3 };
 
 /// A store of each kind. The folder lives as long as they do.
-pub async fn stores() -> (Vec<Store>, tempfile::TempDir) {
+pub(crate) async fn stores() -> (Vec<Store>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut options = SqliteOptions::new(folder.path().join("new/folder/views.db"));
     options.limits = LIMITS;
@@ -30,12 +32,12 @@ pub async fn stores() -> (Vec<Store>, tempfile::TempDir) {
     (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], folder)
 }
 
-pub fn column(name: &str, ty: Type) -> Column {
+pub(crate) fn column(name: &str, ty: Type) -> Column {
     Column { name: name.to_owned(), ty: FieldType::required(ty), doc: None }
 }
 
 /// `versions(doc_id, number desc; name, size)`, with a hidden count.
-pub fn versions() -> Table {
+pub(crate) fn versions() -> Table {
     Table {
         name: "versions".to_owned(),
         doc: None,
@@ -51,7 +53,7 @@ pub fn versions() -> Table {
     }
 }
 
-pub fn version(doc_id: &str, number: i64, name: &str) -> Row {
+pub(crate) fn version(doc_id: &str, number: i64, name: &str) -> Row {
     let size = headwater_schemas::Decimal { unscaled: i128::from(number) * 100, scale: 2 };
     Row {
         values: vec![Value::string(doc_id), Value::Long(number), Value::string(name), Value::Decimal(size)],
@@ -61,15 +63,15 @@ pub fn version(doc_id: &str, number: i64, name: &str) -> Row {
     }
 }
 
-pub fn key(values: &[Value]) -> headwater_engine::table::Key {
+pub(crate) fn key(values: &[Value]) -> headwater_engine::table::Key {
     Arc::from(values)
 }
 
-pub fn version_key(doc_id: &str, number: i64) -> headwater_engine::table::Key {
+pub(crate) fn version_key(doc_id: &str, number: i64) -> headwater_engine::table::Key {
     key(&[Value::string(doc_id), Value::Long(number)])
 }
 
-pub fn deployment(tables: &[Table]) -> Deployment {
+pub(crate) fn deployment(tables: &[Table]) -> Deployment {
     Deployment {
         topology: "documents".to_owned(),
         generation: 1,
@@ -79,19 +81,19 @@ pub fn deployment(tables: &[Table]) -> Deployment {
     }
 }
 
-pub fn target() -> FlushTarget {
+pub(crate) fn target() -> FlushTarget {
     FlushTarget { topology: "documents".to_owned(), generation: 1 }
 }
 
-pub fn step(from: Option<i64>, to: i64) -> PositionMove {
+pub(crate) fn step(from: Option<i64>, to: i64) -> PositionMove {
     PositionMove { topic: "document".to_owned(), topic_id: [7; 16], partition: 0, from, to }
 }
 
-pub fn puts(rows: Vec<Row>) -> ViewWrites {
+pub(crate) fn puts(rows: Vec<Row>) -> ViewWrites {
     ViewWrites { puts: rows, ..ViewWrites::default() }
 }
 
-pub async fn flush(
+pub(crate) async fn flush(
     store: &Store,
     moves: &[PositionMove],
     table: &Table,
@@ -100,6 +102,6 @@ pub async fn flush(
     store.begin(&target(), moves).await?.commit(&[(table, writes)], &[]).await
 }
 
-pub async fn next(store: &Store) -> Option<i64> {
+pub(crate) async fn next(store: &Store) -> Option<i64> {
     store.positions("documents", 1).await.unwrap().first().map(|position| position.next)
 }

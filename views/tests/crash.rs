@@ -1,5 +1,7 @@
 //! kill -9 at any moment, and readers in another process: rows, parked records and positions always agree.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,7 @@
 //! What is particular to SQLite: its file, the tables that people look into, and what its failures mean.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -12,7 +12,7 @@
 //! | state: flag, count, accumulator | integer, integer, text |
 
 use headwater_engine::table::{StateType, Table};
-use headwater_schemas::{Decimal, Type, Value};
+use headwater_schemas::{Type, Value};
 use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
 use sqlx::{Arguments, Decode, Row, Sqlite, ValueRef};
 
@@ -107,9 +107,9 @@ impl Cell {
             (Cell::Double, Value::Double(x)) if x.is_nan() => arguments.add("NaN"),
             (Cell::Float, Value::Float(x)) => arguments.add(f64::from(*x)),
             (Cell::Double, Value::Double(x)) => arguments.add(*x),
-            (Cell::Decimal { .. }, Value::Decimal(d)) => arguments.add(text::decimal_text(d.unscaled, d.scale)),
-            (Cell::KeyDecimal { precision, scale }, Value::Decimal(d)) => {
-                arguments.add(text::decimal_key_text(d.unscaled, *precision, *scale))
+            (Cell::Decimal { .. }, Value::Decimal(d)) => arguments.add(d.to_string()),
+            (Cell::KeyDecimal { precision, .. }, Value::Decimal(d)) => {
+                arguments.add(text::decimal_key_text(d, *precision))
             }
             (Cell::Text, Value::String(text)) => arguments.add(text),
             (Cell::Uuid, Value::Uuid(bytes)) => arguments.add(text::uuid_text(bytes)),
@@ -153,14 +153,13 @@ impl Cell {
     }
 
     fn read_text(&self, found: &str) -> Result<Value, String> {
-        let decimal = |unscaled, scale: &u8| Value::Decimal(Decimal { unscaled, scale: *scale });
         let value = match self {
             Cell::Text => Some(Value::string(found)),
             Cell::Uuid => text::parse_uuid(found).map(Value::Uuid),
             Cell::Date => text::parse_date(found).map(Value::Date),
-            Cell::Decimal { scale } => text::parse_decimal(found, *scale).map(|d| decimal(d, scale)),
+            Cell::Decimal { scale } => text::parse_decimal(found, *scale).map(Value::Decimal),
             Cell::KeyDecimal { precision, scale } => {
-                text::parse_decimal_key(found, *precision, *scale).map(|d| decimal(d, scale))
+                text::parse_decimal_key(found, *precision, *scale).map(Value::Decimal)
             }
             Cell::Wide => text::parse_wide(found).map(|wide| Value::Wide(Box::new(wide))),
             Cell::Json(ty) => return json::read(ty, found).map_err(|error| error.to_string()),

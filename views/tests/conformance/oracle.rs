@@ -6,12 +6,12 @@ use headwater_engine::table::{Direction, Row, Table, ViewWrites};
 use headwater_schemas::Value;
 
 #[derive(Default)]
-pub struct Oracle {
-    pub rows: Vec<Row>,
+pub(crate) struct Oracle {
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Oracle {
-    pub fn apply(&mut self, table: &Table, writes: &ViewWrites) {
+    pub(crate) fn apply(&mut self, table: &Table, writes: &ViewWrites) {
         for (partition, _) in &writes.partition_deletes {
             self.rows.retain(|row| !same(&row.values[..table.partition], partition));
         }
@@ -27,11 +27,11 @@ impl Oracle {
         self.rows.sort_by(|a, b| compare_keys(table, a.key(table), b.key(table)));
     }
 
-    pub fn get(&self, table: &Table, key: &[Value]) -> Option<Row> {
+    pub(crate) fn get(&self, table: &Table, key: &[Value]) -> Option<Row> {
         self.rows.iter().find(|row| same(row.key(table), key)).cloned()
     }
 
-    pub fn page(&self, table: &Table, partition: &[Value], after: Option<&[Value]>, limit: usize) -> Vec<Row> {
+    pub(crate) fn page(&self, table: &Table, partition: &[Value], after: Option<&[Value]>, limit: usize) -> Vec<Row> {
         let in_partition = self.rows.iter().filter(|row| same(&row.values[..table.partition], partition));
         let past = |row: &&Row| match after {
             None => true,
@@ -48,7 +48,7 @@ fn same(a: &[Value], b: &[Value]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| compare(a, b) == Ordering::Equal)
 }
 
-pub fn compare_keys(table: &Table, a: &[Value], b: &[Value]) -> Ordering {
+pub(crate) fn compare_keys(table: &Table, a: &[Value], b: &[Value]) -> Ordering {
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         let descends = i >= table.partition && table.clustering[i - table.partition] == Direction::Descending;
         let order = if descends { compare(b, a) } else { compare(a, b) };

@@ -272,3 +272,40 @@ async fn hostile_text_comes_back_byte_for_byte() {
         assert!(found == rows);
     }
 }
+
+/// A record that holds records of its own kind, as far down as data goes.
+#[tokio::test]
+async fn trees_come_back_as_they_were() {
+    let schema = headwater_schemas::Schema::parse(
+        r#"{"type": "record", "name": "Tree", "fields": [
+            {"name": "name", "type": "string"},
+            {"name": "children", "type": {"type": "array", "items": "Tree"}},
+            {"name": "twin", "type": ["null", "Tree"]}
+        ]}"#,
+        &[],
+    );
+    let tree = |name: &str, children: Vec<Value>, twin: Value| {
+        Value::Record([Value::string(name), Value::Array(children.into()), twin].as_slice().into())
+    };
+    let leaf = || tree("leaf", vec![], Value::Null);
+    let root = tree("root", vec![leaf(), tree("branch", vec![leaf()], leaf())], leaf());
+    let deep = (0..40).fold(leaf(), |below, _| tree("deep", vec![below], Value::Null));
+    let (stores, _folder) = stores().await;
+    let ty = Type::Record(schema.unwrap().record);
+    for store in stores {
+        let table = Table {
+            name: "trees".to_owned(),
+            columns: vec![column("k", Type::Long), column("v", ty.clone())],
+            clustering: vec![],
+            state: vec![],
+            ..versions()
+        };
+        store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
+        let row = Row { values: vec![Value::Long(1), root.clone()], state: vec![], ..version("d", 1, "") };
+        flush(&store, &[step(None, 1)], &table, &puts(vec![row.clone()])).await.unwrap();
+        assert_eq!(store.table_rows(&table, 1, 1).await.unwrap(), vec![row.clone()]);
+        let bottomless = Row { values: vec![Value::Long(2), deep.clone()], ..row };
+        let refused = flush(&store, &[step(Some(1), 2)], &table, &puts(vec![bottomless])).await;
+        assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    }
+}
