@@ -365,12 +365,6 @@ impl<'a> Compiler<'a> {
             return None;
         }
         let status = decl.status.as_ref().map_or(422, |status| status.value);
-        if let Some(text) = decl.status.as_ref().filter(|_| !(400..=499).contains(&status)) {
-            let message = format!("{status} is not the status of a client's mistake");
-            let problem = Diagnostic::error(&text.span, message).label("expected 400 to 499");
-            self.problems.push(problem.help("for example 409 where the row's state forbids it; 422 unless given"));
-            return None;
-        }
         let fields = that.slots().iter().filter_map(|&slot| scope.given(slot)).map(str::to_owned).collect();
         let reads_row = that.slots().iter().any(|&slot| scope.is_row(slot));
         Some(Require { that, say: decl.say.value.clone(), status, fields, reads_row })
