@@ -159,24 +159,23 @@ async fn ready(serving: &Serving, stop: &CancellationToken) {
 /// What to try next. Every line works when pasted.
 fn next(url: &str, token: &str) -> String {
     format!(
-        "Headwater is at {url}  ·  its API: {url}/docs  ·  Ctrl-C ends it
-
+        r#"Headwater is at {url}, described at {url}/docs. Ctrl-C ends it.
 Paste this in another terminal, in this folder:
 
   TOKEN={token}
+  hw() {{ curl -s -w '\n' -H "Authorization: Bearer $TOKEN" "$@"; }}
 
   # the documents, the latest change first
-  curl -s -H \"Authorization: Bearer $TOKEN\" '{url}/documents?size=5'
+  hw '{url}/documents?size=5'
 
-  # add one, then a new version of it
-  DOC=$(curl -s -H \"Authorization: Bearer $TOKEN\" --data-binary @README.md \\
-    '{url}/documents?name=README.md&mime_type=text/markdown' | sed 's/.*\"doc_id\":\"\\([^\"]*\\)\".*/\\1/')
-  curl -s -H \"Authorization: Bearer $TOKEN\" --data-binary @LICENSE \\
-    \"{url}/documents/$DOC/versions?name=LICENSE&mime_type=text/plain\"
+  # add one; a new version of it; the position of that, so that what follows reflects it
+  DOC=$(hw --data-binary @README.md '{url}/documents?name=README.md&mime_type=text/markdown' | sed 's/.*"doc_id":"\([^"]*\)".*/\1/')
+  AFTER=$(hw --data-binary @LICENSE "{url}/documents/$DOC/versions?name=LICENSE&mime_type=text/plain" | sed 's/.*"position":"\([^"]*\)".*/\1/')
 
-  # its versions, the newest first, and the first one's bytes
-  curl -s -H \"Authorization: Bearer $TOKEN\" \"{url}/documents/$DOC/versions\"
-  curl -s -H \"Authorization: Bearer $TOKEN\" \"{url}/documents/$DOC/versions/1/content\" | cmp - README.md && echo same bytes
-"
+  # its versions, the newest first; the bytes of both, compared with what was sent
+  hw -H "Headwater-After: $AFTER" -H 'Prefer: wait=5' "{url}/documents/$DOC/versions"
+  hw -w '' "{url}/documents/$DOC/versions/1/content" | cmp - README.md && echo 'version 1 is README.md, byte for byte'
+  hw -w '' "{url}/documents/$DOC/versions/2/content" | cmp - LICENSE && echo 'version 2 is LICENSE, byte for byte'
+"#
     )
 }

@@ -37,7 +37,7 @@ pub(crate) async fn register(environment: &Environment) -> Result<(), Failure> {
             Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("headwater/demo/{}", person.id).as_bytes()).to_string();
         let fields = json!({
             "user_id": person.id, "email": person.email, "first_name": person.first_name,
-            "last_name": person.last_name, "at": chrono::Utc::now().to_rfc3339(),
+            "last_name": person.last_name, "at": records::time_text(chrono::Utc::now().timestamp_millis()),
         });
         let Some(fields) = fields.as_object() else { continue };
         let (value, payload) = records::payload(&event.schema, id, fields).map_err(|problems| {

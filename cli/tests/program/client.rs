@@ -9,30 +9,30 @@ use crate::project::{DEADLINE, Project};
 
 /// Who sends.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     token: String,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Client {
-    pub fn new(project: &Project, url: &str, sub: &str) -> Self {
+    pub(crate) fn new(project: &Project, url: &str, sub: &str) -> Self {
         let token = project.run(&["token", "--sub", sub]).fine().trim().to_owned();
         let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("a client");
         Self { http, token, url: url.to_owned() }
     }
 
     /// The same caller, at an instance that listens elsewhere.
-    pub fn at(&self, url: &str) -> Self {
+    pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
     }
 
     /// Sends content to an upload command.
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         path: &str,
         name: &str,
@@ -43,7 +43,7 @@ impl Client {
     }
 
     /// Sends content with a key, again and again until it is accepted or nobody answers any more.
-    pub async fn insist(&self, path: &str, key: &str, content: &str) -> Option<Json> {
+    pub(crate) async fn insist(&self, path: &str, key: &str, content: &str) -> Option<Json> {
         loop {
             let request = self.request(Method::POST, &named(path, "a.txt", "text/plain"));
             let response = request.header("idempotency-key", key).body(content.to_owned()).send().await.ok()?;
@@ -59,7 +59,7 @@ impl Client {
 
     /// The answer of a query, which must be 200.
     #[track_caller]
-    pub fn get(&self, path: &str) -> impl Future<Output = Json> {
+    pub(crate) fn get(&self, path: &str) -> impl Future<Output = Json> {
         let request = self.request(Method::GET, path);
         let path = path.to_owned();
         async move {
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// The answer of a query once it is as wanted.
-    pub async fn until(&self, path: &str, wanted: impl Fn(&Json) -> bool) -> Json {
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Json) -> bool) -> Json {
         let started = Instant::now();
         loop {
             let response = self.request(Method::GET, path).send().await.expect("an answer");

@@ -6,15 +6,15 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine; a test that waits this long has failed.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A copy of this repository's own declarations, with data of its own.
-pub struct Project {
+pub(crate) struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for part in ["headwater.yaml", "schemas/document", "schemas/user", "pipelines/document"] {
@@ -23,18 +23,18 @@ impl Project {
         Self { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Replaces the one place where `from` stands in a file.
-    pub fn edit(&self, name: &str, from: &str, to: &str) {
+    pub(crate) fn edit(&self, name: &str, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.path(name)).expect("the file");
         assert_eq!(text.matches(from).count(), 1, "{from:?} stands once in {name}");
         std::fs::write(self.path(name), text.replace(from, to)).expect("written");
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
         command.args(arguments).current_dir(self.folder.path());
         for variable in ["HEADWATER_PROJECT", "HEADWATER_CONFIG", "HEADWATER_LOG"] {
@@ -45,12 +45,12 @@ impl Project {
     }
 
     /// Runs to the end.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::from(self.command(arguments).output().expect("it runs"))
     }
 
     /// Runs to the end, with this on stdin.
-    pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("stdin");
         let input = input.to_owned();
@@ -62,7 +62,7 @@ impl Project {
     }
 
     /// Starts `up` on a port of its own choice and waits until it is ready.
-    pub fn up(&self, more: &[&str]) -> Up {
+    pub(crate) fn up(&self, more: &[&str]) -> Up {
         let arguments: Vec<&str> = ["up", "--json", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
         let mut child = self.command(&arguments).stderr(Stdio::inherit()).spawn().expect("it runs");
         let mut out = BufReader::new(child.stdout.take().expect("stdout"));
@@ -80,21 +80,21 @@ impl Project {
 }
 
 /// A running `headwater up`, killed when dropped.
-pub struct Up {
-    pub child: Child,
-    pub url: String,
+pub(crate) struct Up {
+    pub(crate) child: Child,
+    pub(crate) url: String,
     /// Kept open: a process whose stdout is gone would be another test.
     _out: BufReader<ChildStdout>,
 }
 
 impl Up {
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("it ends");
     }
 
     /// Sends a signal by its name, and waits for the end; the exit code.
-    pub fn signal(&mut self, name: &str) -> Option<i32> {
+    pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         let started = Instant::now();
@@ -118,23 +118,23 @@ impl Drop for Up {
 
 /// How the program ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
     /// Its answer, where it was 0.
     #[track_caller]
-    pub fn fine(self) -> String {
+    pub(crate) fn fine(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.out
     }
 
     /// The JSON lines of its answer, where it was 0.
     #[track_caller]
-    pub fn lines(self) -> Vec<serde_json::Value> {
+    pub(crate) fn lines(self) -> Vec<serde_json::Value> {
         self.fine().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
