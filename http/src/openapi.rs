@@ -367,3 +367,6 @@ pub fn routes(document: &Json) -> Router {
     }));
     Router::new().route("/openapi.json", document).merge(ui)
 }
+
+#[cfg(test)]
+mod tests;

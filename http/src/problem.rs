@@ -18,9 +18,12 @@ use uuid::Uuid;
 
 use crate::trace::TraceContext;
 
-/// A problem document, and the headers that go with it.
+/// A problem document, and the headers that go with it. Boxed: it is the error of nearly every function here.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Contents>);
+
+#[derive(Clone, Debug)]
+struct Contents {
     status: StatusCode,
     code: &'static str,
     title: String,
@@ -56,7 +59,7 @@ impl Problem {
     /// A problem of any status. `code` ends the type URN: lower case, words joined by hyphens. The title is the status's
     /// reason phrase.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Contents {
             status,
             code,
             title: status.canonical_reason().unwrap_or("Problem").to_owned(),
@@ -64,7 +67,7 @@ impl Problem {
             errors: Vec::new(),
             extensions: Map::new(),
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     /// 400: the request is malformed.
@@ -220,25 +223,25 @@ impl Problem {
 
     /// Another code: the word a program decides by where one status has several causes.
     pub fn code(mut self, code: &'static str) -> Self {
-        self.code = code;
+        self.0.code = code;
         self
     }
 
     pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = title.into();
+        self.0.title = title.into();
         self
     }
 
     /// One more thing that is wrong.
     pub fn error(mut self, place: Place, field: impl Into<String>, message: impl Into<String>) -> Self {
-        self.errors.push(FieldProblem { place, field: field.into(), message: message.into() });
+        self.0.errors.push(FieldProblem { place, field: field.into(), message: message.into() });
         self
     }
 
     /// An extension member. Names that RFC 9457 defines are not taken.
     pub fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         if !["type", "title", "status", "detail", "instance", "errors"].contains(&name) {
-            self.extensions.insert(name.to_owned(), value.into());
+            self.0.extensions.insert(name.to_owned(), value.into());
         }
         self
     }
@@ -257,43 +260,43 @@ impl Problem {
     /// A header of the answer. A value that no header may have is left out.
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
+            self.0.headers.insert(name, value);
         }
         self
     }
 
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// What is wrong, for people.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The word after `urn:headwater:problem:`.
     pub fn code_str(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     pub fn errors(&self) -> &[FieldProblem] {
-        &self.errors
+        &self.0.errors
     }
 
     /// The document. `instance` is the request's trace id, where a request is being answered.
     pub fn document(&self) -> Json {
         let mut document = Map::new();
-        document.insert("type".into(), format!("urn:headwater:problem:{}", self.code).into());
-        document.insert("title".into(), self.title.as_str().into());
-        document.insert("status".into(), self.status.as_u16().into());
-        document.insert("detail".into(), self.detail.as_str().into());
+        document.insert("type".into(), format!("urn:headwater:problem:{}", self.0.code).into());
+        document.insert("title".into(), self.0.title.as_str().into());
+        document.insert("status".into(), self.0.status.as_u16().into());
+        document.insert("detail".into(), self.0.detail.as_str().into());
         if let Some(trace) = TraceContext::current() {
             document.insert("instance".into(), format!("urn:headwater:trace:{}", trace.trace_id_hex()).into());
         }
-        if !self.errors.is_empty() {
-            document.insert("errors".into(), json!(self.errors));
+        if !self.0.errors.is_empty() {
+            document.insert("errors".into(), json!(self.0.errors));
         }
-        document.extend(self.extensions.clone());
+        document.extend(self.0.extensions.clone());
         Json::Object(document)
     }
 }
@@ -301,8 +304,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.document().to_string()));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.status_mut() = self.0.status;
+        *response.headers_mut() = self.0.headers;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         response
@@ -311,7 +314,7 @@ impl IntoResponse for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.title, self.detail)
+        write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.title, self.0.detail)
     }
 }
 

@@ -275,7 +275,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_expected_is_given_whole() {
-        let cases: [(&[&'static [u8]], &[u8], bool); 6] = [
+        type Chunks<'a> = &'a [&'static [u8]];
+        let cases: [(Chunks<'_>, &[u8], bool); 6] = [
             (&[b"abc", b"def"], b"abcdef", true),
             (&[], b"", true),
             (&[b""], b"", true),

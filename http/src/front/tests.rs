@@ -36,16 +36,16 @@ async fn every_failure_is_a_problem() {
     let app = guard(routes(), &limits);
     let long = "x".repeat(600);
     let long_path = format!("/things/{}", "y".repeat(100));
-    let cases: [(&str, &str, &[(&str, &str)], u16, &str); 6] = [
-        ("GET", "/nothing", &[], 404, "not-found"),
-        ("GET", "/things/a/b", &[], 404, "not-found"),
-        ("DELETE", "/things/1", &[], 405, "method-not-allowed"),
-        ("POST", "/panics", &[], 500, "internal"),
-        ("GET", &long_path, &[], 414, "uri-too-long"),
-        ("GET", "/things/1", &[("x", &long)], 431, "headers-too-large"),
+    let cases = [
+        ("GET", "/nothing", "", 404, "not-found"),
+        ("GET", "/things/a/b", "", 404, "not-found"),
+        ("DELETE", "/things/1", "", 405, "method-not-allowed"),
+        ("POST", "/panics", "", 500, "internal"),
+        ("GET", &long_path, "", 414, "uri-too-long"),
+        ("GET", "/things/1", &long, 431, "headers-too-large"),
     ];
-    for (method, uri, headers, status, code) in cases {
-        let (response, body) = ask(&app, method, uri, headers).await;
+    for (method, uri, cookie, status, code) in cases {
+        let (response, body) = ask(&app, method, uri, &[("cookie", cookie)]).await;
         let document: Json = serde_json::from_str(&body).unwrap();
         assert_eq!(response.status().as_u16(), status, "{uri}");
         assert_eq!(response.headers()["content-type"], "application/problem+json", "{uri}");
@@ -104,7 +104,7 @@ async fn beyond_the_slots_a_request_is_turned_away() {
 
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_given_up() {
-    let stuck = Router::new().route("/stuck", get(|| std::future::pending::<&str>()));
+    let stuck = Router::new().route("/stuck", get(std::future::pending::<&str>));
     let limits = Limits {
         request_time: Duration::from_millis(10),
         longest_wait: Duration::from_millis(10),

@@ -82,7 +82,8 @@ async fn parts_are_what_was_asked_for() {
     let content = b"0123456789";
     add(&world, 1, "digits", "text/plain", content).await;
     let tag = format!("\"{}\"", hex(content));
-    let cases: [(&[(&str, &str)], u16, &str, &str); 12] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Headers<'_>, u16, &str, &str); 12] = [
         (&[("range", "bytes=0-0")], 206, "0", "bytes 0-0/10"),
         (&[("range", "bytes=3-5")], 206, "345", "bytes 3-5/10"),
         (&[("range", "bytes=8-")], 206, "89", "bytes 8-9/10"),
