@@ -11,8 +11,9 @@ use headwater_engine::batch::{Batch, Decoder, Positions, Record};
 use headwater_engine::fold::{Fold, Step};
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
+use headwater_schemas::encode::encode;
+use headwater_schemas::json;
 use headwater_schemas::wire::{self, SchemaId};
-use headwater_schemas::{encode, json};
 
 const EVENTS: usize = 10_000;
 
@@ -34,11 +35,19 @@ fn records(topology: &Topology, documents: usize) -> Vec<Record> {
         )
         .expect("a sound event");
         let (mut body, mut payload) = (Vec::new(), Vec::new());
-        encode::encode(schema, &value, &mut body).expect("an event that its schema takes");
+        encode(schema, &value, &mut body).expect("an event that its schema takes");
         wire::frame(SchemaId(event as u32 + 1), &body, &mut payload);
         let key = Bytes::from(format!("00000000-0000-4000-8000-{document:012}"));
         let (partition, offset) = (0, i as i64);
-        Record { topic, partition, offset, timestamp_ms: 0, key: Some(key), payload: Some(payload.into()), headers: vec![] }
+        Record {
+            topic,
+            partition,
+            offset,
+            timestamp_ms: 0,
+            key: Some(key),
+            payload: Some(payload.into()),
+            headers: vec![],
+        }
     };
     (0..EVENTS).map(record).collect()
 }

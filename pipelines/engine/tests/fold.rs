@@ -14,24 +14,38 @@ use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_engine::table::{Key, Row};
 use headwater_schemas::wire::{self, SchemaId};
-use headwater_schemas::{Value, encode, json};
+use headwater_schemas::{Value, encode::encode, json};
 use proptest::prelude::*;
 
 const PARTITIONS: i32 = 3;
 
 fn topology() -> Arc<Topology> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
+    let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report:?}"));
     project.topologies.iter().find(|t| t.name == "document").expect("the document topology").clone()
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Added { doc: u8, name: u8, user: u8, at: i64 },
-    Version { doc: u8, name: u8, user: u8, at: i64 },
-    Removed { doc: u8 },
+    Added {
+        doc: u8,
+        name: u8,
+        user: u8,
+        at: i64,
+    },
+    Version {
+        doc: u8,
+        name: u8,
+        user: u8,
+        at: i64,
+    },
+    Removed {
+        doc: u8,
+    },
     /// Bytes that no schema wrote.
-    Poison { doc: u8 },
+    Poison {
+        doc: u8,
+    },
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -49,7 +63,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 impl Event {
     fn doc(&self) -> u8 {
         match self {
-            Event::Added { doc, .. } | Event::Version { doc, .. } | Event::Removed { doc } | Event::Poison { doc } => *doc,
+            Event::Added { doc, .. } | Event::Version { doc, .. } | Event::Removed { doc } | Event::Poison { doc } => {
+                *doc
+            }
         }
     }
 }
@@ -73,7 +89,7 @@ fn record(topology: &Topology, index: usize, event: &Event) -> Record {
         let schema = &plan.topic.events[position].schema;
         let value = json::from_json(&schema.record, &json).expect("a sound event");
         let mut body = Vec::new();
-        encode::encode(schema, &value, &mut body).expect("an event that its schema takes");
+        encode(schema, &value, &mut body).expect("an event that its schema takes");
         let mut payload = Vec::new();
         wire::frame(SchemaId(position as u32 + 1), &body, &mut payload);
         payload
@@ -159,7 +175,11 @@ fn fold(topology: &Arc<Topology>, records: &[Record], cuts: &[u8]) -> (Rows, Vec
         }
         let batch = Batch::decode(&decoder, records[from..end].to_vec(), &mut next);
         let aside = |record: &Record| {
-            record.key.as_ref().is_some_and(|key| parked_keys.contains(key)).then_some(headwater_engine::fold::Aside::Behind)
+            record
+                .key
+                .as_ref()
+                .is_some_and(|key| parked_keys.contains(key))
+                .then_some(headwater_engine::fold::Aside::Behind)
         };
         let mut fold = Fold::new(topology.clone(), batch, &aside);
         let outcome = loop {
@@ -168,7 +188,11 @@ fn fold(topology: &Arc<Topology>, records: &[Record], cuts: &[u8]) -> (Rows, Vec
                 Step::Read(needs) => {
                     let answers = needs.iter().map(|(view, keys)| {
                         keys.iter()
-                            .map(|k| cache.get(*view, k).unwrap_or_else(|| rows.read(*view, std::slice::from_ref(k)).remove(0)))
+                            .map(|k| {
+                                cache
+                                    .get(*view, k)
+                                    .unwrap_or_else(|| rows.read(*view, std::slice::from_ref(k)).remove(0))
+                            })
                             .collect()
                     });
                     let answers = answers.collect();
@@ -242,7 +266,13 @@ fn expected(events: &[Event]) -> Expected {
         let (by, updated) = (text(format!("u{}", last.1)), Value::Timestamp(last.2));
         let created = [text(format!("u{}", first.1)), Value::Timestamp(first.2)];
         let row = vec![
-            id.clone(), name.clone(), plain.clone(), created[0].clone(), created[1].clone(), by.clone(), updated.clone(),
+            id.clone(),
+            name.clone(),
+            plain.clone(),
+            created[0].clone(),
+            created[1].clone(),
+            by.clone(),
+            updated.clone(),
             Value::Long(count),
         ];
         e.documents.push(format!("{row:?}"));
@@ -252,8 +282,13 @@ fn expected(events: &[Event]) -> Expected {
         e.by_update.push(format!("{row:?}"));
         for (i, (name, user, at)) in document.versions.iter().enumerate() {
             let row = vec![
-                id.clone(), Value::Long(i as i64 + 1), text(format!("n{name}")), plain.clone(), content(*name),
-                text(format!("u{user}")), Value::Timestamp(*at),
+                id.clone(),
+                Value::Long(i as i64 + 1),
+                text(format!("n{name}")),
+                plain.clone(),
+                content(*name),
+                text(format!("u{user}")),
+                Value::Timestamp(*at),
             ];
             e.versions.push(format!("{row:?}"));
         }

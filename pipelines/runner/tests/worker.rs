@@ -10,8 +10,9 @@ use headwater_engine::project::Project;
 use headwater_engine::table::Row;
 use headwater_log::{Log, NewRecord, Partition, TopicSpec};
 use headwater_runner::{Job, RunError, Settings, deploy, lag, run};
+use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
-use headwater_schemas::{Value, encode, json, wire};
+use headwater_schemas::{Value, json, wire};
 use headwater_views::{ParkedFilter, SqliteOptions, Store};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +79,7 @@ impl Bench {
         let value = json::from_json(&event.schema.record, &fields).expect("a sound event");
         let id = self.registry.register(&plan.topic.subject(event), &event.schema).await.expect("an id");
         let (mut body, mut payload) = (Vec::new(), Vec::new());
-        encode::encode(&event.schema, &value, &mut body).expect("encoded");
+        encode(&event.schema, &value, &mut body).expect("encoded");
         wire::frame(id, &body, &mut payload);
         let key = plan.topic.message_key(event, &value);
         self.append(&plan.topic.name, key, payload).await;
@@ -238,7 +239,7 @@ async fn a_misrouted_record_is_parked_and_applied_nowhere() {
     let id = bench.registry.register(&plan.subject(event), &event.schema).await.expect("an id");
     let value = json::from_json(&event.schema.record, &fields("d1")).expect("a sound event");
     let (mut body, mut payload) = (Vec::new(), Vec::new());
-    encode::encode(&event.schema, &value, &mut body).expect("encoded");
+    encode(&event.schema, &value, &mut body).expect("encoded");
     wire::frame(id, &body, &mut payload);
     bench.append("document", b"another".to_vec(), payload).await;
     let (stop, worker) = bench.start();
