@@ -68,19 +68,19 @@ fn check(name: &Text, what: &str, also: &str, out: &mut Vec<Diagnostic>) -> bool
 /// `CreatedAt` and `created at` as `created_at`.
 fn snake(name: &str) -> String {
     let mut out = String::new();
+    let mut before = ' ';
     for c in name.chars() {
-        if c.is_ascii_uppercase() {
-            if out.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+        if c.is_ascii_alphanumeric() {
+            if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
                 out.push('_');
             }
             out.push(c.to_ascii_lowercase());
-        } else if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            out.push(c);
-        } else if !out.is_empty() && !out.ends_with('_') {
+        } else if !out.ends_with('_') {
             out.push('_');
         }
+        before = c;
     }
-    out.trim_matches(|c: char| c == '_' || c.is_ascii_digit()).to_owned()
+    out.trim_start_matches(|c: char| c == '_' || c.is_ascii_digit()).trim_end_matches('_').to_owned()
 }
 
 /// Checks an event's or a field's name: Avro's rule, without a namespace.
@@ -91,7 +91,9 @@ fn check_avro_name(name: &Text, what: &str, out: &mut Vec<Diagnostic>) -> bool {
         out.push(
             Diagnostic::error(&name.span, format!("`{}` cannot be the name of {what}", name.value))
                 .label("not a name")
-                .help("Avro's names are a letter or underscore, then letters, digits and underscores; no namespace here"),
+                .help(
+                    "Avro's names are a letter or underscore, then letters, digits and underscores; no namespace here",
+                ),
         );
     }
     fine

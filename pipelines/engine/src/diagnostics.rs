@@ -2,15 +2,20 @@
 
 use std::fmt;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+    SpanContents,
+};
 use serde_json::{Value as Json, json};
 
-use crate::source::{Diagnostic, Severity, Sources, floor_char_boundary};
+use crate::source::{Diagnostic, Severity, Sources, Span, floor_char_boundary};
 
 /// Columns of a rendered report.
 const WIDTH: usize = 110;
 /// The most diagnostics that are drawn; JSON has all of them.
 const DRAWN: usize = 200;
+/// Bytes of a line that are drawn before and after its mistake.
+const AROUND: usize = 160;
 
 /// What is wrong with a project's files: sorted by file and place, nothing twice.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +55,8 @@ impl Report {
     /// `NO_COLOR` is not set; that is the caller's to know.
     pub fn render(&self, colour: bool) -> String {
         let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_width(WIDTH)
-            .with_links(false)
-            .with_context_lines(0)
-            .with_break_words(false);
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false).with_break_words(false);
         let mut text = String::new();
         for diagnostic in self.diagnostics.iter().take(DRAWN) {
             let drawn = Drawn::new(&self.sources, diagnostic);
@@ -141,7 +143,35 @@ struct Drawn {
     severity: Severity,
     help: Option<String>,
     /// None where there is no line to show: an empty file, or one that is not there.
-    snippet: Option<(NamedSource<String>, LabeledSpan)>,
+    snippet: Option<(Snippet, LabeledSpan)>,
+}
+
+/// The line that a mistake is in; of a very long one, what is around it.
+#[derive(Debug)]
+struct Snippet {
+    path: String,
+    /// As long as what it stands for, byte by byte.
+    text: String,
+    /// Where it starts in the file.
+    offset: usize,
+    /// From 0.
+    line: usize,
+    /// Of the mistake, in characters from 0.
+    column: usize,
+}
+
+impl SourceCode for Snippet {
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        _: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let span = (self.offset, self.text.len()).into();
+        let data = self.text.as_bytes();
+        let contents = MietteSpanContents::new_named(self.path.clone(), data, span, self.line, self.column, 1);
+        Ok(Box::new(contents))
+    }
 }
 
 impl Drawn {
@@ -149,22 +179,49 @@ impl Drawn {
         let path = shown_path(sources, diagnostic);
         let text = sources.text(diagnostic.span.file);
         let severity = diagnostic.severity;
-        let help = diagnostic.help.clone();
+        let help = diagnostic.help.as_deref().map(printable);
+        let message = printable(&diagnostic.message);
         if text.trim().is_empty() {
-            let message = format!("{path}: {}", diagnostic.message);
-            return Self { message, severity, help, snippet: None };
+            return Self { message: format!("{path}: {message}"), severity, help, snippet: None };
         }
-        let start = floor_char_boundary(text, diagnostic.span.range.start);
+        // At the very end there is nothing to point at: the last line is shown.
+        let start = floor_char_boundary(text, diagnostic.span.range.start).min(text.trim_end().len());
         let end = floor_char_boundary(text, diagnostic.span.range.end).max(start);
         // A mapping or a folded text may be many lines; its first says where it is.
-        let first_line = text[start..end].split(['\n', '\r']).next().unwrap_or("").trim_end();
-        // At the very end there is nothing to point at: show the last line.
-        let start = if start == text.len() { text.trim_end().len() } else { start };
-        let label = (!diagnostic.label.is_empty()).then(|| diagnostic.label.clone());
-        let label = LabeledSpan::new_primary_with_span(label, (start, first_line.len()));
-        let snippet = Some((NamedSource::new(path, text.to_owned()), label));
-        Self { message: diagnostic.message.clone(), severity, help, snippet }
+        let marked = text[start..end].split(['\n', '\r']).next().unwrap_or("").trim_end();
+        let place = sources.place(&Span { file: diagnostic.span.file, range: start..end });
+        let line_start = text[..start].rfind('\n').map_or(0, |index| index + 1);
+        let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |index| start + index);
+        let from = floor_char_boundary(text, line_start.max(start.saturating_sub(AROUND)));
+        let to = floor_char_boundary(text, line_end.min(start + AROUND));
+        let label = (!diagnostic.label.is_empty()).then(|| printable(&diagnostic.label));
+        let label = LabeledSpan::new_primary_with_span(label, (start, marked.len().min(to - start)));
+        let snippet = Snippet {
+            path,
+            text: printable(&text[from..to]),
+            offset: from,
+            line: place.line - 1,
+            column: place.column - 1,
+        };
+        Self { message, severity, help, snippet: Some((snippet, label)) }
     }
+}
+
+/// Text that someone else wrote, safe for a terminal and of the same length: control characters, and those that turn the
+/// direction of writing, are replaced.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => shown.push(c),
+            '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' => {
+                shown.push(char::REPLACEMENT_CHARACTER);
+            }
+            c if c.is_control() => shown.extend(std::iter::repeat_n('?', c.len_utf8())),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 impl fmt::Display for Drawn {

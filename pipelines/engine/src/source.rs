@@ -182,14 +182,19 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| {
-            // One slip in three letters; or one name is the start of the other, a plural or a forgotten ending.
-            let longest = name.len().max(candidate.len());
-            let shortest = name.len().min(candidate.len());
-            *distance <= longest / 3 || (shortest >= 3 && distance + shortest == longest)
-        })
+        .filter(|(distance, candidate)| is_near(name, candidate, *distance))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// One slip in four letters; or one of them with letters left out; or another ending.
+fn is_near(name: &str, candidate: &str, distance: usize) -> bool {
+    let longest = name.len().max(candidate.len());
+    let shortest = name.len().min(candidate.len());
+    let same = name.bytes().zip(candidate.bytes()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let left_out = shortest >= 3 && distance + shortest == longest && distance <= shortest;
+    let other_ending = same * 4 >= shortest * 3 && same >= 4 && distance <= 3;
+    distance <= longest / 4 || left_out || other_ending
 }
 
 /// Help for an unknown name: the nearest candidate, or all of them where they are few.

@@ -11,6 +11,7 @@ pub mod walk;
 
 use crate::source::{Diagnostic, FileId, Span};
 
+pub(crate) use mistake::quoted;
 pub use walk::Fields;
 
 /// Bytes of one file.

@@ -2,7 +2,7 @@
 
 use super::{Text, check_avro_name, check_name, doc, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Spanned};
-use crate::yaml::{Fields, Node};
+use crate::yaml::{Fields, Node, quoted};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandDecl {
@@ -47,14 +47,13 @@ const METHODS: [(&str, Method); 4] =
 /// Reads `commands.yaml`: every command that makes sense by itself.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
-    let commands = fields.required("commands", "…", out);
+    let commands = fields.required("commands", "…");
     fields.finish(&[], out);
     let entries = commands?.entries("`commands`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_command(name.key_text(), node, out)).collect())
 }
 
 fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<CommandDecl> {
-    let before = out.len();
     let owner = format!("command `{}`", name.value);
     check_name(&name, "command", out);
     let mut fields = node.fields(&owner, &name.span, out)?;
@@ -62,7 +61,7 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
     let route = read_route(&owner, &name, &mut fields, out);
     let allow = read_allow(&mut fields, out);
     let on = fields.optional("on").and_then(|node| node.text("`on`", out));
-    let emits = fields.required("emits", "OrderPlaced", out).and_then(|node| node.text("`emits`", out));
+    let emits = fields.required("emits", "OrderPlaced").and_then(|node| node.text("`emits`", out));
     let set = read_pairs("set", &mut fields, out);
     let body = read_pairs("body", &mut fields, out);
     let require = fields.optional("require").map(|node| read_requires(node, out)).unwrap_or_default();
@@ -75,15 +74,21 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
         check_avro_name(emits, "an event", out);
         refuse_tombstone(std::slice::from_ref(emits), out);
     }
-    if out.len() > before {
-        return None;
-    }
     let (method, path) = route?;
-    Some(CommandDecl { name, doc, method, path, allow: allow?, on, emits: emits?, set, body, require, unique })
+    let allow = allow.unwrap_or_else(|| unsaid(&name));
+    Some(CommandDecl { name, doc, method, path, allow, on, emits: emits?, set, body, require, unique })
 }
 
 /// Exactly one of `post`, `put`, `patch` and `delete`.
 fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<(Method, Text)> {
+    if let Some(get) = fields.refused("get") {
+        out.push(
+            Diagnostic::error(get, format!("{owner} cannot be a `get`"))
+                .label("reads, and a command writes")
+                .help("move it to queries.yaml, or take `post`, `put`, `patch` or `delete`"),
+        );
+        return None;
+    }
     let given: Vec<_> =
         METHODS.iter().filter_map(|&(key, method)| fields.entry(key).map(|(at, node)| (method, at, node))).collect();
     match given.as_slice() {
@@ -130,18 +135,31 @@ fn read_requires(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<RequireDecl> {
 }
 
 fn read_require(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RequireDecl> {
+    if let Some(text) = node.as_text().filter(|_| !node.is_null()) {
+        let error = Diagnostic::error(&node.span, "an element of `require` says what must hold and what to say if not");
+        let help = format!("write `- that: {}` and below it `say: what must hold`", quoted(text));
+        out.push(error.label("expected `that` and `say`").help(help));
+        return None;
+    }
     let mut fields = node.fields("an element of `require`", &place_of(node), out)?;
-    let that = fields.required("that", "quantity > 0", out).and_then(|node| node.text("`that`", out));
-    let say = fields.required("say", "quantity must be positive", out).and_then(|node| node.text("`say`", out));
+    let that = fields.required("that", "quantity > 0").and_then(|node| node.expression("`that`", out));
+    let say = fields.required("say", "quantity must be positive").and_then(|node| node.text("`say`", out));
     let status = fields.optional("status").and_then(|node| node.integer("`status`", 400..=499, out));
     fields.finish(&[], out);
     // 400 to 499 fits.
     let status =
         status.and_then(|status| u16::try_from(status.value).ok().map(|value| Spanned::new(value, status.span)));
-    Some(RequireDecl { that: that?, say: say?, status })
+    let that = that?;
+    let say = say.unwrap_or_else(|| Spanned::new(String::new(), that.span.clone()));
+    Some(RequireDecl { that, say, status })
+}
+
+/// In place of an `allow` that is missing, which was reported: what else is wrong can be said then.
+pub(super) fn unsaid(name: &Text) -> Text {
+    Spanned::new("signed_in".to_owned(), name.span.clone())
 }
 
 /// Who may: required, so that nothing is open by omission.
 pub(super) fn read_allow(fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<Text> {
-    fields.required("allow", "signed_in", out).and_then(|node| node.text("`allow`", out))
+    fields.required("allow", "signed_in").and_then(|node| node.text("`allow`", out))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Text, check_name, place_of};
 use crate::source::Diagnostic;
-use crate::yaml::Node;
+use crate::yaml::{Node, quoted};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -65,13 +65,13 @@ pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>
     let before = out.len();
     let default = Config::default();
     let mut fields = node.fields("the configuration", &place_of(node), out)?;
-    let mut section = |key: &'static str, form, later, out: &mut Vec<Diagnostic>| {
+    let mut section = |key: &'static str, form, example, later, out: &mut Vec<Diagnostic>| {
         let (key, node) = fields.entry(key)?;
-        Some(Section { key, form, later }.read(node, environment, out))
+        Some(Section { key, form, example, later }.read(node, environment, out))
     };
-    let log = section("log", "embedded", &["kafka"][..], out);
-    let registry = section("registry", "embedded", &["url"][..], out);
-    let blobs = section("blobs", "folder", &["s3"][..], out);
+    let log = section("log", "embedded", "data", &["kafka"][..], out);
+    let registry = section("registry", "embedded", "data", &["url"][..], out);
+    let blobs = section("blobs", "folder", "data/blobs", &["s3"][..], out);
     let stores = fields.entry("stores").map(|(key, node)| read_stores(key, node, environment, out));
     fields.finish(&[], out);
     if out.len() > before {
@@ -89,6 +89,8 @@ pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>
 struct Section<'n> {
     key: &'n Node,
     form: &'static str,
+    /// What to write: `data`.
+    example: &'static str,
     later: &'static [&'static str],
 }
 
@@ -96,16 +98,27 @@ impl Section<'_> {
     fn read(&self, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {
         let before = out.len();
         let owner = format!("`{}`", self.key.key_text().value);
+        if let Some(text) = node.as_text().filter(|_| !node.is_null()) {
+            let error = Diagnostic::error(&node.span, format!("{owner} must say what it is"));
+            let help =
+                format!("write `{}: {{ {}: {} }}`", self.key.key_text().value, self.form, quoted_if_needed(text));
+            out.push(error.label("expected a mapping").help(help));
+            return None;
+        }
         let mut fields = node.fields(&owner, &self.key.span, out)?;
         let value = fields.optional(self.form);
         let others = fields.entries().iter().any(|(key, _)| key.as_text() != Some(self.form));
+        let told = out.len();
         fields.finish(self.later, out);
+        for error in out[told..].iter_mut().filter(|error| error.help.is_none()) {
+            error.help = Some(format!("write `{}: {}`", self.form, self.example));
+        }
         match value {
             Some(node) => read_path(node, &format!("`{}`", self.form), environment, out),
             None => {
                 if !others && out.len() == before {
                     let error = Diagnostic::error(&self.key.span, format!("{owner} says nothing"));
-                    let help = format!("add `{}: data`, or leave the section out", self.form);
+                    let help = format!("add `{}: {}`, or leave it out", self.form, self.example);
                     out.push(error.label(format!("`{}` is missing", self.form)).help(help));
                 }
                 None
@@ -129,7 +142,8 @@ fn read_stores(
     for (name, node) in entries {
         let text = name.key_text();
         check_name(&text, "store", out);
-        let section = Section { key: name, form: "sqlite", later: &["cassandra", "postgres"] };
+        let section =
+            Section { key: name, form: "sqlite", example: "data/views.db", later: &["cassandra", "postgres"] };
         let Some(path) = section.read(node, environment, out) else { continue };
         let store = StoreConfig::Sqlite(path);
         if let Some((other, _)) = stores.iter().find(|(_, other)| *other == store) {
@@ -153,6 +167,11 @@ fn read_path(node: &Node, owner: &str, environment: Environment<'_>, out: &mut V
         return None;
     }
     Some(PathBuf::from(path))
+}
+
+fn quoted_if_needed(text: &str) -> String {
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-'));
+    if plain { text.to_owned() } else { quoted(text) }
 }
 
 /// Puts the environment's values in place of `${NAME}`.

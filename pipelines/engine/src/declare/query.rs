@@ -1,6 +1,6 @@
 //! `pipelines/<domain>/queries.yaml`.
 
-use super::command::read_allow;
+use super::command::{read_allow, unsaid};
 use super::{Text, check_name, doc, place_of};
 use crate::source::{Diagnostic, Spanned};
 use crate::yaml::{Fields, Kind, Node};
@@ -51,27 +51,24 @@ const MAX_BACK: u32 = 100_000;
 /// Reads `queries.yaml`: every query that makes sense by itself.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
-    let queries = fields.required("queries", "…", out);
+    let queries = fields.required("queries", "…");
     fields.finish(&[], out);
     let entries = queries?.entries("`queries`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_query(name.key_text(), node, out)).collect())
 }
 
 fn read_query(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<QueryDecl> {
-    let before = out.len();
     let owner = format!("query `{}`", name.value);
     check_name(&name, "query", out);
     let mut fields = node.fields(&owner, &name.span, out)?;
     let doc = doc(&mut fields, out);
-    let path = fields.required("get", "/orders", out).and_then(|node| node.text("`get`", out));
+    let path = fields.required("get", "/orders").and_then(|node| node.text("`get`", out));
     let allow = read_allow(&mut fields, out);
     let answer = read_answer(&owner, &name, &mut fields, out);
     let join = fields.optional("join").map(|node| read_join(node, out)).unwrap_or_default();
     fields.finish(&["sort"], out);
-    if out.len() > before {
-        return None;
-    }
-    Some(QueryDecl { name, doc, path: path?, allow: allow?, answer: answer?, join })
+    let allow = allow.unwrap_or_else(|| unsaid(&name));
+    Some(QueryDecl { name, doc, path: path?, allow, answer: answer?, join })
 }
 
 /// Exactly one of `row`, `page` and `file`, with the keys that go with it.
@@ -111,9 +108,13 @@ fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<
         return read_file(key, node, out);
     }
     let view = page?.1.text("`page`", out);
-    let walk = walk.map(|(_, node)| read_walk(node, out));
     let (size_default, size_max) = size.map_or((None, None), |(key, node)| read_size(key, node, out));
-    Some(AnswerDecl::Page { view: view?, walk: walk.flatten(), size_default, size_max })
+    // A walk that is mistaken cannot be left out: the page would need its column from elsewhere.
+    let walk = match walk {
+        Some((_, node)) => Some(read_walk(node, out)?),
+        None => None,
+    };
+    Some(AnswerDecl::Page { view: view?, walk, size_default, size_max })
 }
 
 /// A view, or `{view, content, name, mime_type}` with the columns to use.
@@ -123,7 +124,7 @@ fn read_file(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Answe
         return Some(AnswerDecl::File { view, content: None, name: None, mime_type: None });
     }
     let mut fields = node.fields("`file`", &key.span, out)?;
-    let view = fields.required("view", "document_versions", out).and_then(|node| node.text("`view`", out));
+    let view = fields.required("view", "document_versions").and_then(|node| node.text("`view`", out));
     let content = fields.optional("content").and_then(|node| node.text("`content`", out));
     let name = fields.optional("name").and_then(|node| node.text("`name`", out));
     let mime_type = fields.optional("mime_type").and_then(|node| node.text("`mime_type`", out));
@@ -140,7 +141,7 @@ fn read_walk(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(Text, Spanned<u3
         return None;
     };
     let mut fields = how.fields("`walk`", &column.span, out)?;
-    let back = fields.required("back", "240", out).and_then(|node| node.integer("`back`", 1..=MAX_BACK, out));
+    let back = fields.required("back", "240").and_then(|node| node.integer("`back`", 1..=MAX_BACK, out));
     fields.finish(&[], out);
     Some((column.key_text(), back?))
 }

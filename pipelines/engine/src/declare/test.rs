@@ -34,10 +34,9 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<TestDecl>> {
 }
 
 fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
-    let before = out.len();
     let mut fields = node.fields("a test", &place_of(node), out)?;
-    let name = fields.required("test", "what it shows", out).and_then(|node| node.text("`test`", out));
-    let given = fields.required("given", "…", out);
+    let name = fields.required("test", "what it shows").and_then(|node| node.text("`test`", out));
+    let given = fields.required("given", "…");
     let given = given.and_then(|node| node.list("`given`", "a list of events", out));
     let expect = fields.entry("expect");
     let parked = fields.entry("parked");
@@ -49,6 +48,7 @@ fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
                 .help("add `expect:` with views and their rows; `view: []` for no rows"),
         );
     }
+    let before = out.len();
     let given: Vec<GivenDecl> = given.unwrap_or_default().iter().filter_map(|item| read_given(item, out)).collect();
     if given.len() > MAX_GIVEN {
         let error = Diagnostic::error(&place_of(node), format!("a test gives at most {MAX_GIVEN} events"));

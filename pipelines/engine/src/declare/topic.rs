@@ -25,51 +25,33 @@ pub const MAX_PARTITIONS: u32 = 10_000;
 /// A hundred years.
 const MAX_RETENTION_DAYS: u32 = 36_500;
 
-/// Reads `topic.yaml`.
+/// Reads `topic.yaml`: the topic, where its name, key and events are right. A mistake elsewhere is reported and leaves a
+/// topic that others can be checked against.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
-    let before = out.len();
     let mut fields = node.fields("a topic", &place_of(node), out)?;
-    let topic = fields.required("topic", "orders", out).and_then(|node| node.text("`topic`", out));
+    let topic = fields.required("topic", "orders").and_then(|node| node.text("`topic`", out));
     let topic = topic.filter(|name| check_topic_name(name, out));
-    let key = fields.required("key", "order_id", out).and_then(|node| node.text_or_texts("`key`", out));
-    let key = key.map(|key| keep_avro_names(key, "a field", out));
-    let key_format = fields.entry("key_format");
-    let partitions =
-        fields.required("partitions", "10", out).and_then(|node| node.integer("`partitions`", 1..=MAX_PARTITIONS, out));
-    let retention = fields.required("retention", "forever", out);
-    let events = fields.required("events", "[OrderPlaced]", out).and_then(|node| node.texts("`events`", out));
-    let events = events.map(|events| keep_avro_names(events, "an event", out));
+    let key = fields.required("key", "order_id").and_then(|node| read_key(node, out));
+    if let Some((_, format)) = fields.entry("key_format") {
+        check_key_format(format, out);
+    }
+    let partitions = fields.required("partitions", "10");
+    let partitions = partitions.and_then(|node| node.integer("`partitions`", 1..=MAX_PARTITIONS, out));
+    let retention_days = fields.required("retention", "forever").and_then(|node| read_retention(node, out));
+    let events = fields.required("events", "[OrderPlaced]");
+    let events = events.and_then(|node| read_events(node, out));
     let was = fields.optional("was").map(|node| read_was(node, out)).unwrap_or_default();
     let ignore = fields.optional("ignore").and_then(|node| node.texts("`ignore`", out)).unwrap_or_default();
     let ignore = keep_avro_names(ignore, "an event", out);
-    let cleanup = fields.entry("cleanup");
+    if let Some((_, node)) = fields.entry("cleanup") {
+        check_cleanup(node, out);
+    }
     fields.finish(&["deduplicate"], out);
 
-    check_key(key.as_deref(), key_format, out);
-    if let Some((_, value)) = cleanup {
-        check_cleanup(value, out);
-    }
-    let retention_days = retention.map(|node| read_retention(node, out));
-    if let Some(events) = &events {
-        refuse_tombstone(events, out);
-        check_events(events, &was, &ignore, out);
-        if events.is_empty() {
-            let place = topic.as_ref().map_or_else(|| place_of(node), |topic| topic.span.clone());
-            out.push(Diagnostic::error(&place, "a topic without events").label("`events` is empty"));
-        }
-    }
-    if out.len() > before {
-        return None;
-    }
-    Some(TopicDecl {
-        topic: topic?,
-        key: key?,
-        partitions: partitions?,
-        retention_days: retention_days?,
-        events: events?,
-        was,
-        ignore,
-    })
+    let (topic, key, events) = (topic?, key?, events?);
+    check_events(&events, &was, &ignore, out);
+    let partitions = partitions.unwrap_or_else(|| Spanned::new(1, topic.span.clone()));
+    Some(TopicDecl { topic, key, partitions, retention_days, events, was, ignore })
 }
 
 /// The name that a topic's file gives it, whatever else is wrong in there: what reads it need not be told again.
@@ -78,14 +60,27 @@ pub fn name(node: &Node) -> Option<&str> {
     entries.iter().find(|(key, _)| key.as_text() == Some("topic"))?.1.as_text()
 }
 
-/// The event names that a topic's file lists, whatever else is wrong in there.
-pub fn event_names(node: &Node) -> Vec<&str> {
-    let Kind::Mapping(entries) = &node.kind else { return Vec::new() };
-    let events = entries.iter().find(|(key, _)| key.as_text() == Some("events"));
-    match events.map(|(_, value)| &value.kind) {
-        Some(Kind::Sequence(items)) => items.iter().filter_map(Node::as_text).collect(),
-        _ => Vec::new(),
+/// The event names that a topic's file lists, whatever else is wrong in there. None where it lists none.
+pub fn event_names(node: &Node) -> Option<Vec<&str>> {
+    let Kind::Mapping(entries) = &node.kind else { return None };
+    match &entries.iter().find(|(key, _)| key.as_text() == Some("events"))?.1.kind {
+        Kind::Sequence(items) => Some(items.iter().filter_map(Node::as_text).collect()),
+        _ => None,
     }
+}
+
+/// None where a name is wrong: the list is not what was meant then.
+fn read_events(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+    let before = out.len();
+    let events = keep_avro_names(node.texts("`events`", out)?, "an event", out);
+    let sound = out.len() == before;
+    if events.is_empty() && sound {
+        let error = Diagnostic::error(&node.span, "a topic without events").label("`events` is empty");
+        out.push(error.help("list the events: `events: [OrderPlaced]`"));
+    }
+    refuse_tombstone(&events, out);
+    let events: Vec<Text> = events.into_iter().filter(|event| event.value != "Tombstone").collect();
+    (sound && !events.is_empty()).then_some(events)
 }
 
 fn read_was(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Vec<Text>)> {
@@ -98,26 +93,37 @@ fn read_was(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Vec<Text>)> {
     was
 }
 
-fn check_key(key: Option<&[Text]>, format: Option<(&Node, &Node)>, out: &mut Vec<Diagnostic>) {
-    let format_text = format.and_then(|(_, node)| node.text("`key_format`", out).map(|text| (text, node)));
-    match &format_text {
-        Some((text, node)) if matches!(text.as_str(), "json" | "avro") => {
-            out.push(not_yet(&node.span, &format!("key_format: {}", text.value)));
-            return;
+fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+    let key = keep_avro_names(node.text_or_texts("`key`", out)?, "a field", out);
+    match key.as_slice() {
+        [_] => Some(key),
+        [_, second, ..] => {
+            out.push(
+                Diagnostic::error(&second.span, "a key of several fields is not supported yet")
+                    .label("a second key field")
+                    .help("give the events one field that identifies what they are about"),
+            );
+            None
         }
-        Some((text, node)) if text.value != "string" => {
-            let error = Diagnostic::error(&node.span, format!("there is no key format `{}`", text.value));
-            out.push(error.label("expected `string`").help("leave `key_format` out: it is `string` unless given"));
-            return;
+        [] => {
+            if matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
+                let error = Diagnostic::error(&node.span, "`key` names no field").label("expected a field");
+                out.push(error.help("name the field that identifies what the events are about"));
+            }
+            None
         }
-        _ => {}
     }
-    if let Some([_, second, ..]) = key {
-        out.push(
-            Diagnostic::error(&second.span, "a key of several fields is not supported yet")
-                .label("a second key field")
-                .help("`key_format: string` takes one field; give the events one field that identifies what they are about"),
-        );
+}
+
+fn check_key_format(node: &Node, out: &mut Vec<Diagnostic>) {
+    match node.as_text() {
+        Some("string") => {}
+        Some(format @ ("json" | "avro")) => out.push(not_yet(&node.span, &format!("key_format: {format}"))),
+        _ => {
+            let error =
+                Diagnostic::error(&node.span, format!("`key_format` must be `string`, not {}", node.describe()));
+            out.push(error.label("expected `string`").help("leave `key_format` out: it is `string` unless given"));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Span, Spanned};
 use crate::table::Direction;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, quoted};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopologyDecl {
@@ -61,12 +61,12 @@ const MAX_RETRY_TIMES: u32 = 100;
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     let before = out.len();
     let mut fields = node.fields("a topology", &place_of(node), out)?;
-    let name = fields.required("topology", "orders", out).and_then(|node| node.text("`topology`", out));
+    let name = fields.required("topology", "orders").and_then(|node| node.text("`topology`", out));
     let name = name.filter(|name| check_name(name, "topology", out));
-    let store = fields.required("store", "operational", out).and_then(|node| node.text("`store`", out));
-    let reads = fields.required("reads", "[orders]", out).and_then(|node| node.texts("`reads`", out));
+    let store = fields.required("store", "operational").and_then(|node| node.text("`store`", out));
+    let reads = fields.required("reads", "[orders]").and_then(|node| node.texts("`reads`", out));
     let retry_times = fields.entry("retry").map_or(Some(RETRY_TIMES), |(key, node)| read_retry(key, node, out));
-    let views = fields.required("views", "…", out).map(|node| read_views(node, out));
+    let views = fields.required("views", "…").map(|node| read_views(node, out));
     fields.finish(&[], out);
 
     let place = || name.as_ref().map_or_else(|| place_of(node), |name| name.span.clone());
@@ -76,22 +76,22 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     if views.as_ref().is_some_and(Vec::is_empty) && out.len() == before {
         out.push(Diagnostic::error(&place(), "a topology without views").label("`views` is empty"));
     }
+    let retry_times = retry_times.or(Some(RETRY_TIMES));
     Some(TopologyDecl { name: name?, store: store?, reads: reads?, retry_times: retry_times?, views: views? })
 }
 
-/// The names that a topology's file gives its views, whatever else is wrong in there.
-pub fn view_names(node: &Node) -> Vec<&str> {
-    let Kind::Mapping(entries) = &node.kind else { return Vec::new() };
-    let views = entries.iter().find(|(key, _)| key.as_text() == Some("views"));
-    match views.map(|(_, value)| &value.kind) {
-        Some(Kind::Mapping(views)) => views.iter().filter_map(|(name, _)| name.as_text()).collect(),
-        _ => Vec::new(),
+/// The names that a topology's file gives its views, whatever else is wrong in there. None where it has no views.
+pub fn view_names(node: &Node) -> Option<Vec<&str>> {
+    let Kind::Mapping(entries) = &node.kind else { return None };
+    match &entries.iter().find(|(key, _)| key.as_text() == Some("views"))?.1.kind {
+        Kind::Mapping(views) => Some(views.iter().filter_map(|(name, _)| name.as_text()).collect()),
+        _ => None,
     }
 }
 
 fn read_retry(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<u32> {
     let mut fields = node.fields("`retry`", &key.span, out)?;
-    let times = fields.required("times", "3", out);
+    let times = fields.required("times", "3");
     let times = times.and_then(|node| node.integer("`retry.times`", 0..=MAX_RETRY_TIMES, out));
     fields.finish(&[], out);
     times.map(|times| times.value)
@@ -103,14 +103,14 @@ fn read_views(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<ViewDecl> {
 }
 
 fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewDecl> {
-    let before = out.len();
     let owner = format!("view `{}`", name.value);
     check_name(&name, "view", out);
     let mut fields = node.fields(&owner, &name.span, out)?;
     let doc = doc(&mut fields, out);
+    let before = out.len();
     let with = fields.optional("with").and_then(|node| node.text("`with`", out));
-    let key = fields.required("key", "[order_id]", out).and_then(|node| read_key(node, out));
-    let from = fields.required("from", "[OrderPlaced]", out).and_then(|node| read_from(node, out));
+    let key = fields.required("key", "[order_id]").and_then(|node| read_key(node, out));
+    let from = fields.required("from", "[OrderPlaced]").and_then(|node| read_from(node, out));
     let names = |node: Option<&Node>, what: &str, out: &mut Vec<Diagnostic>| {
         node.and_then(|node| node.text_or_texts(what, out)).unwrap_or_default()
     };
@@ -118,10 +118,12 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewD
     let delete_when = names(fields.optional("delete_when"), "`delete_when`", out);
     let columns = fields.optional("columns");
     let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
-    fields.finish(&["retain", "where", "each", "as", "sort"], out);
     refuse_tombstone(&create_when, out);
     refuse_tombstone(&delete_when, out);
-    if out.len() > before {
+    // What is wrong beside these does not change what the view is.
+    let sound = out.len() == before;
+    fields.finish(&["retain", "where", "each", "as", "sort"], out);
+    if !sound {
         return None;
     }
     Some(ViewDecl { name, doc, with, key: key?, from: from?, create_when, delete_when, columns: columns? })
@@ -150,19 +152,15 @@ fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
 fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {
     let span = node.span.clone();
     let decl = match &node.kind {
-        Kind::Sequence(items) => KeyDecl {
-            span,
-            partition: read_partition(items, "`key: {partition: …, clustering: …}`", out),
-            clustering: Vec::new(),
-        },
+        Kind::Sequence(items) => KeyDecl { span, partition: read_partition(items, out), clustering: Vec::new() },
         Kind::Mapping(_) => {
             let mut fields = node.fields("`key`", &node.span, out)?;
-            let partition = fields.required("partition", "[order_id]", out);
+            let partition = fields.required("partition", "[order_id]");
             let partition = partition.and_then(|node| node.list("`partition`", "a list of columns", out));
-            let clustering = fields.required("clustering", "[created desc]", out);
+            let clustering = fields.required("clustering", "[created desc]");
             let clustering = clustering.and_then(|node| node.list("`clustering`", "a list of columns", out));
             fields.finish(&[], out);
-            let partition = read_partition(partition?, "`clustering`", out);
+            let partition = read_partition(partition?, out);
             let clustering = clustering?.iter().filter_map(|item| read_clustering(item, out)).collect();
             KeyDecl { span, partition, clustering }
         }
@@ -182,15 +180,15 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {
     Some(decl)
 }
 
-fn read_partition(items: &[Node], where_directions_go: &str, out: &mut Vec<Diagnostic>) -> Vec<KeyEntry> {
+fn read_partition(items: &[Node], out: &mut Vec<Diagnostic>) -> Vec<KeyEntry> {
     let mut entries = Vec::new();
     for item in items {
         let Some((entry, direction)) = read_key_entry(item, out) else { continue };
         if let Some((_, span)) = direction {
             out.push(
-                Diagnostic::error(&span, "a partition key has no direction")
-                    .label("leave this out")
-                    .help(format!("only clustering columns are in order: move it to {where_directions_go}")),
+                Diagnostic::error(&span, "a partition key has no direction").label("leave this out").help(
+                    "only clustering columns are in order: `key: { partition: […], clustering: [created desc] }`",
+                ),
             );
         }
         entries.push(entry);
@@ -213,7 +211,7 @@ fn read_key_entry(item: &Node, out: &mut Vec<Diagnostic>) -> Option<(KeyEntry, O
         };
         let name = name.key_text();
         check_name(&name, "column", out);
-        let (expression, direction) = split_direction(expression.text(&format!("column `{}`", name.value), out)?);
+        let (expression, direction) = split_direction(expression.expression(&format!("column `{}`", name.value), out)?);
         return Some((KeyEntry { name, expression: Some(expression) }, direction));
     }
     let (name, direction) = split_direction(item.text("an entry of `key`", out)?);
@@ -221,7 +219,7 @@ fn read_key_entry(item: &Node, out: &mut Vec<Diagnostic>) -> Option<(KeyEntry, O
         out.push(
             Diagnostic::error(&name.span, format!("`{}` needs a name to be a key column", name.value))
                 .label("an expression without a name")
-                .help(format!("write `name: {}`", name.value)),
+                .help(format!("write `name: {}`", quoted(&name.value))),
         );
         return None;
     }
@@ -270,7 +268,7 @@ fn read_columns(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ColumnsDecl> {
             for (name, value) in entries {
                 let name = name.key_text();
                 check_name(&name, "column", out);
-                if let Some(text) = value.text(&format!("column `{}`", name.value), out) {
+                if let Some(text) = value.expression(&format!("column `{}`", name.value), out) {
                     columns.push((name, text));
                 }
             }

@@ -9,7 +9,7 @@ use headwater_schemas::{Schema, SchemaError, avsc};
 
 use super::files::{Files, Kind};
 use crate::declare::{Text, TopicDecl, topic};
-use crate::source::{Diagnostic, FileId, Sources, Span, Spanned};
+use crate::source::{Diagnostic, FileId, Sources, Span, Spanned, nearest};
 use crate::yaml::{self, Node};
 
 /// The topics, with those of their events that are right, and the names of what is not: what speaks of these is not
@@ -70,7 +70,8 @@ impl Topics {
         };
         self.check_names(&decl, named, sources, out);
         if mistaken.is_empty() {
-            check_schemas(&decl, &schemas, folder, sources, domain, out);
+            let meant = check_schemas(&decl, &schemas, folder, sources, domain, out);
+            self.broken_events.extend(meant);
         }
         let topic = build(&decl, &schemas, domain, out);
         let lost = decl.events.iter().filter(|name| topic.event(name).is_none());
@@ -89,9 +90,10 @@ impl Topics {
 
     /// Keeps what a broken topic was to be called and to hold.
     fn broken(&mut self, node: Option<&Node>, schemas: &[Schema]) {
-        self.unnamed |= node.and_then(topic::name).is_none();
-        self.broken_topics.extend(node.and_then(topic::name).map(str::to_owned));
-        self.broken_events.extend(node.map(topic::event_names).unwrap_or_default().into_iter().map(str::to_owned));
+        let (name, events) = (node.and_then(topic::name), node.and_then(topic::event_names));
+        self.unnamed |= name.is_none() || events.is_none();
+        self.broken_topics.extend(name.map(str::to_owned));
+        self.broken_events.extend(events.unwrap_or_default().into_iter().map(str::to_owned));
         self.broken_events.extend(schemas.iter().map(|schema| schema.short_name().to_owned()));
     }
 
@@ -157,7 +159,8 @@ fn of_schema(file: FileId, text: &str, error: &SchemaError) -> Diagnostic {
     Diagnostic::error(&Span { file, range: start..start + len }, error.message.clone()).label(error.path.clone())
 }
 
-/// Every event has its schema, every record is an event or part of one.
+/// Every event has its schema, every record is an event or part of one. Gives the records that a wrong name was probably
+/// meant for.
 fn check_schemas(
     decl: &TopicDecl,
     schemas: &[Schema],
@@ -165,15 +168,20 @@ fn check_schemas(
     sources: &Sources,
     domain: &str,
     out: &mut Vec<Diagnostic>,
-) {
-    let names = || schemas.iter().map(Schema::short_name);
+) -> BTreeSet<String> {
+    let mut meant = BTreeSet::new();
     for event in &decl.events {
         match schemas.iter().filter(|schema| schema.short_name() == event.value).count() {
-            0 => out.push(
-                Diagnostic::error(&event.span, format!("event `{}` has no schema", event.value))
-                    .label(format!("expected schemas/{domain}/{}.avsc", event.value))
-                    .nearest(&event.value, names().filter(|name| decl.events.iter().all(|e| e.value != *name))),
-            ),
+            0 => {
+                let free = schemas.iter().map(Schema::short_name);
+                let free = free.filter(|name| decl.events.iter().all(|event| event.value != *name));
+                meant.extend(nearest(&event.value, free.clone()).map(str::to_owned));
+                out.push(
+                    Diagnostic::error(&event.span, format!("event `{}` has no schema", event.value))
+                        .label(format!("expected schemas/{domain}/{}.avsc", event.value))
+                        .nearest(&event.value, free),
+                );
+            }
             1 => {}
             _ => out.push(
                 Diagnostic::error(&event.span, format!("event `{}` has two schemas, in two namespaces", event.value))
@@ -183,27 +191,28 @@ fn check_schemas(
     }
     let listed = |name: &str| {
         let mut other = decl.was.iter().flat_map(|(_, older)| older).chain(&decl.ignore);
-        decl.events.iter().any(|event| event.value == name) || other.any(|old| old.value == name)
+        decl.events.iter().any(|event| event.value == name)
+            || other.any(|old| old.value == name)
+            || meant.contains(name)
     };
     for schema in schemas.iter().filter(|schema| !listed(schema.short_name())) {
         let name = format!("\"{}\"", schema.record.name);
         let used = schemas.iter().any(|other| other.record.name != schema.record.name && other.text.contains(&name));
-        if used {
-            continue;
+        if !used {
+            out.push(on_no_topic(schema, decl, file_of(schema, folder, sources), sources));
         }
-        let file = file_of(schema, folder, sources);
-        let message =
-            format!("`{}` is no event of topic `{}`, and no event uses it", schema.short_name(), decl.topic.value);
-        let text = sources.text(file);
-        let range = text
-            .find(&format!("\"{}\"", schema.short_name()))
-            .map_or(0..0, |at| at..at + schema.short_name().len() + 2);
-        out.push(
-            Diagnostic::error(&Span { file, range }, message)
-                .label("on no topic")
-                .help(format!("add it to `events` in schemas/{domain}/topic.yaml, or remove the file")),
-        );
     }
+    meant
+}
+
+fn on_no_topic(schema: &Schema, decl: &TopicDecl, file: FileId, sources: &Sources) -> Diagnostic {
+    let name = schema.short_name();
+    let range = sources.text(file).find(&format!("\"{name}\"")).map_or(0..0, |at| at + 1..at + 1 + name.len());
+    let message = format!("`{name}` is no event of topic `{}`, and no event uses it", decl.topic.value);
+    let topic = sources.path(decl.topic.span.file).display();
+    Diagnostic::error(&Span { file, range }, message)
+        .label("on no topic")
+        .help(format!("add it to `events` in {topic}, or remove the file"))
 }
 
 /// The file that a schema was read from: the one that is called like it, or that says its name.
@@ -230,7 +239,7 @@ fn build(decl: &TopicDecl, schemas: &[Schema], domain: &str, out: &mut Vec<Diagn
             Err(error) => {
                 let place = decl.key.first().map_or(&name.span, |key| &key.span);
                 let error = Diagnostic::error(place, error.to_string());
-                out.push(error.label(format!("every event has this field, `{}` too", name.value)));
+                out.push(error.label("the key of every event"));
             }
         }
     }

@@ -24,16 +24,18 @@ pub(super) struct Topologies {
 pub(super) fn load(files: &Files, config: Option<&Config>, topics: &Topics, out: &mut Vec<Diagnostic>) -> Topologies {
     let mut loaded = Topologies::default();
     let mut names: Vec<Text> = Vec::new();
+    let mut twice = BTreeSet::new();
     for file in files.of(Kind::Topology) {
         let Some(node) = yaml::parse_into(file.id, files.sources.text(file.id), out) else {
             loaded.unnamed = true;
             continue;
         };
         let decl = topology::read(&node, out);
-        let views = topology::view_names(&node).into_iter().map(str::to_owned);
-        loaded.broken_views.extend(views);
+        let views = topology::view_names(&node);
+        loaded.unnamed |= views.is_none();
+        loaded.broken_views.extend(views.unwrap_or_default().into_iter().map(str::to_owned));
         let Some(decl) = decl else { continue };
-        check_names(&decl, &mut names, &files.sources, out);
+        twice.extend(check_names(&decl, &mut names, &files.sources, out));
         check_store(&decl, config, out);
         if let Some(topology) = loaded.compile(decl, topics, out) {
             for view in &topology.views {
@@ -42,6 +44,7 @@ pub(super) fn load(files: &Files, config: Option<&Config>, topics: &Topics, out:
             loaded.topologies.push(Arc::new(topology));
         }
     }
+    loaded.broken_views.extend(twice);
     loaded
 }
 
@@ -134,26 +137,28 @@ fn check_views_syntax(views: &[ViewDecl], out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Names of topologies and views are the whole project's: commands and queries name a view without its topology.
-fn check_names(decl: &TopologyDecl, names: &mut Vec<Text>, sources: &Sources, out: &mut Vec<Diagnostic>) {
-    let mut claim = |name: &Text, what: &str| {
+/// Names of topologies and views are the whole project's: commands and queries name a view without its topology. Gives
+/// the views whose names are taken.
+fn check_names(
+    decl: &TopologyDecl,
+    names: &mut Vec<Text>,
+    sources: &Sources,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let mut twice = Vec::new();
+    let named = std::iter::once((&decl.name, "topology")).chain(decl.views.iter().map(|view| (&view.name, "view")));
+    for (name, what) in named {
         let key = format!("{what} {}", name.value);
-        match names.iter().find(|other| other.value == key) {
-            Some(other) => {
-                let message = format!(
-                    "{what} `{}` is already declared in {}",
-                    name.value,
-                    sources.path(other.span.file).display()
-                );
-                out.push(Diagnostic::error(&name.span, message).label("declared twice"));
-            }
-            None => names.push(Text { value: key, span: name.span.clone() }),
-        }
-    };
-    claim(&decl.name, "topology");
-    for view in &decl.views {
-        claim(&view.name, "view");
+        let Some(other) = names.iter().find(|other| other.value == key) else {
+            names.push(Text { value: key, span: name.span.clone() });
+            continue;
+        };
+        let file = sources.path(other.span.file).display();
+        let message = format!("{what} `{}` is already declared in {file}", name.value);
+        out.push(Diagnostic::error(&name.span, message).label("declared twice"));
+        twice.extend((what == "view").then(|| name.value.clone()));
     }
+    twice
 }
 
 fn check_store(decl: &TopologyDecl, config: Option<&Config>, out: &mut Vec<Diagnostic>) {

@@ -175,7 +175,7 @@ impl<'t> Builder<'t> {
             return None;
         }
         if self.root.is_none() {
-            self.refuse(0..0, "the file is empty", "");
+            self.refuse(0..0, "the file declares nothing", "");
         }
         self.root.take()
     }
@@ -243,12 +243,16 @@ impl<'t> Builder<'t> {
         self.count(1, &place)?;
         let quoted = style != ScalarStyle::Plain;
         let implied = !quoted && text.is_empty();
+        let mut place = place;
         let mut range = place.clone();
         if anchor > 0 {
             range.start = after_anchor(self.text, &range);
         }
-        if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) && range.len() >= 2 {
-            range = range.start + 1..range.end - 1;
+        if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) {
+            // The parser's end is past the spaces that follow.
+            let end = closing_quote(self.text, range.start).min(range.end);
+            place.end = (end + 1).min(range.end);
+            range = (range.start + 1).min(end)..end;
         }
         if !quoted && !implied {
             self.needs_quotes(&text, &range);
@@ -308,7 +312,8 @@ impl<'t> Builder<'t> {
         if self.stack.len() >= MAX_DEPTH {
             return self.too_deep(place);
         }
-        let bracketed = !place.is_empty() && self.text[..place.end].ends_with(['[', '{']);
+        let start = if anchor > 0 { after_anchor(self.text, place) } else { place.start };
+        let bracketed = !place.is_empty() && self.text[start..].starts_with(['[', '{']);
         let in_flow = self.stack.last().is_some_and(|frame| frame.style != Style::Block);
         let style = match (bracketed, in_flow) {
             (true, _) => Style::Flow,
@@ -322,7 +327,9 @@ impl<'t> Builder<'t> {
     fn close(&mut self, place: &Range<usize>) -> Result<(), Stop> {
         // The parser pairs starts and ends; without a frame there is nothing to close.
         let Some(frame) = self.stack.pop() else { return Ok(()) };
-        let end = if frame.style == Style::Flow { place.end } else { frame.end };
+        // The parser's end is past the spaces and the comment that follow the bracket.
+        let bracket_end = (place.start + 1).min(place.end);
+        let end = if frame.style == Style::Flow { bracket_end } else { frame.end };
         let kind = match frame.open {
             Open::Sequence(items) => Kind::Sequence(items),
             Open::Mapping { entries, .. } => Kind::Mapping(entries),
@@ -385,7 +392,7 @@ impl<'t> Builder<'t> {
         let before = entries.last().map(|(_, value)| value.clone()).filter(|_| lone);
         let first = *seen.entry(name.clone()).or_insert(place.start);
         let twice = first != place.start;
-        if !twice {
+        if !twice && !is_merge {
             entries.push((key, value.node));
         }
         self.judge_key(&name, range, twice.then_some(first), is_merge);
@@ -436,6 +443,22 @@ fn after_anchor(text: &str, range: &Range<usize>) -> usize {
     let source = &text[range.clone()];
     let rest = source.trim_start_matches(|c: char| !c.is_whitespace()).trim_start();
     range.end - rest.len()
+}
+
+/// Where the quote is that closes the one at `start`.
+fn closing_quote(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    let Some(&quote) = bytes.get(start) else { return text.len() };
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        let escaped =
+            (byte == b'\\' && quote == b'"') || (byte == quote && quote == b'\'' && bytes.get(at + 1) == Some(&quote));
+        if byte == quote && !escaped {
+            return at;
+        }
+        at += if escaped { 2 } else { 1 };
+    }
+    text.len()
 }
 
 /// Whether a colon follows, which makes an empty value an intended null.

@@ -52,7 +52,7 @@ pub(super) fn quote_this(file: FileId, text: &str, range: Range<usize>) -> Diagn
 }
 
 /// The value in the quotes that need the fewest escapes.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     if !value.contains(['"', '\\']) {
         format!("\"{value}\"")
     } else if value.contains('\'') {
@@ -68,18 +68,30 @@ pub(super) fn explain(file: FileId, text: &str, at: usize, info: &str) -> Diagno
     if let Some(range) = unquoted(text, at, info) {
         return quote_this(file, text, range);
     }
-    let next = text[at..].chars().next().filter(|c| !c.is_whitespace()).map_or(0, char::len_utf8);
-    let error = |message: &str| Diagnostic::error(&Span { file, range: at..at + next }, message);
+    let line_start = text[..at].rfind('\n').map_or(0, |index| index + 1);
+    let word = text[at..].split([' ', '\t', '\n', '\r', ',', ']', '}']).next().unwrap_or("");
+    let error = |message: &str| Diagnostic::error(&Span { file, range: at..at + word.len() }, message);
     match info {
         _ if info.contains("tab") => {
-            error("a tab cannot indent YAML").label("a tab stands here").help("indent with spaces, two for each level")
+            let range = match text[line_start..at].rfind('\t') {
+                Some(index) => line_start + index..line_start + index + 1,
+                None => at..at + word.len(),
+            };
+            Diagnostic::error(&Span { file, range }, "a tab cannot indent YAML")
+                .label("a tab stands here")
+                .help("indent with spaces, two for each level")
+        }
+        _ if info.contains("quoted scalar") && !info.contains("trailing") && !info.contains("escape") => {
+            error("this quote is not closed where it should be")
+                .label("opens here")
+                .help("close it, and indent each further line of the text deeper than its key")
         }
         _ if info.contains("unknown anchor") => error("no anchor of this name stands before this alias")
             .label("`*` starts an alias")
             .help("quote this if the `*` belongs to the text"),
         _ if info.contains("block mapping, did not find expected key") || info.contains("simple key expect") => {
             error("this line is not a `key: value` of the mapping that it stands in")
-                .label("expected `key: value` here")
+                .label("expected `key: value`, here or in the line above")
                 .help("compare its indentation with the lines above, and look for a missing `:`")
         }
         _ if info.contains("did not find expected '-'") => {

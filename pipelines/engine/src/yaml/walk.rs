@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Kind, Node};
 use crate::declare::Text;
-use crate::source::{Diagnostic, Span, Spanned, suggestion};
+use crate::source::{Diagnostic, Span, Spanned, nearest, suggestion};
 
 impl Node {
     /// Nothing, `null` or `~`, unquoted.
@@ -41,12 +41,21 @@ impl Node {
 
     /// A text that is not empty. `owner` is what it is of, as a message says it: "`topic`".
     pub fn text(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Text> {
+        self.text_that_is("a text", owner, out)
+    }
+
+    /// An expression, as its text.
+    pub fn expression(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Text> {
+        self.text_that_is("an expression", owner, out)
+    }
+
+    fn text_that_is(&self, what: &str, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Text> {
         match &self.kind {
             Kind::Scalar { text, .. } if !self.is_null() && !text.trim().is_empty() => {
                 Some(Spanned { value: text.clone(), span: self.span.clone() })
             }
             _ => {
-                self.expected(owner, "a text", out);
+                self.expected(owner, what, out);
                 None
             }
         }
@@ -132,7 +141,14 @@ impl Node {
     /// A mapping whose keys are known. `place` is what a missing key is reported at: the name that owns the mapping.
     pub fn fields<'n>(&'n self, owner: &str, place: &Span, out: &mut Vec<Diagnostic>) -> Option<Fields<'n>> {
         let entries = self.entries(owner, out)?;
-        Some(Fields { owner: owner.into(), place: place.clone(), entries, known: Vec::new() })
+        Some(Fields {
+            owner: owner.into(),
+            place: place.clone(),
+            entries,
+            known: Vec::new(),
+            missing: Vec::new(),
+            refused: Vec::new(),
+        })
     }
 
     /// A key's text and place. Keys are scalars; that was seen to when the tree was built.
@@ -141,12 +157,15 @@ impl Node {
     }
 }
 
-/// A mapping that is read key by key: [`Fields::finish`] reports each key that nobody asked for.
+/// A mapping that is read key by key: [`Fields::finish`] reports each key that is missing or that nobody asked for.
+#[must_use = "what is missing or unknown is reported by `finish`"]
 pub struct Fields<'n> {
     owner: String,
     place: Span,
     entries: &'n [(Node, Node)],
     known: Vec<&'static str>,
+    missing: Vec<(&'static str, &'static str)>,
+    refused: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -162,43 +181,52 @@ impl<'n> Fields<'n> {
     }
 
     /// The value of a key that must be there; `example` shows what to write.
-    pub fn required(&mut self, key: &'static str, example: &str, out: &mut Vec<Diagnostic>) -> Option<&'n Node> {
+    pub fn required(&mut self, key: &'static str, example: &'static str) -> Option<&'n Node> {
         let value = self.optional(key);
         if value.is_none() {
-            out.push(
-                Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner))
-                    .label(format!("`{key}` is missing"))
-                    .help(format!("add `{key}: {example}`")),
-            );
+            self.missing.push((key, example));
         }
         value
     }
 
-    /// Reports every key that was never asked for, with the nearest that was. `not_yet` are keys of the language that
-    /// are refused by name.
-    pub fn finish(self, not_yet_keys: &[&'static str], out: &mut Vec<Diagnostic>) {
+    /// The place of a key that has no place here, for the caller to say why.
+    pub fn refused(&mut self, key: &'static str) -> Option<&'n Span> {
+        self.refused.push(key);
+        self.entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(name, _)| &name.span)
+    }
+
+    /// Reports every key that is missing, and every one that was never asked for with the nearest that was. `not_yet`
+    /// are keys of the language that are refused by name.
+    pub fn finish(mut self, not_yet_keys: &[&'static str], out: &mut Vec<Diagnostic>) {
         for (name, _) in self.entries {
             let key = name.as_text().unwrap_or_default();
-            if self.known.contains(&key) {
+            if self.known.contains(&key) || self.refused.contains(&key) {
                 continue;
             }
             if not_yet_keys.contains(&key) {
                 out.push(not_yet(&name.span, key));
                 continue;
             }
-            let mut error =
-                Diagnostic::error(&name.span, format!("{} has no key `{key}`", self.owner)).label("unknown key");
+            let mut error = Diagnostic::error(&name.span, format!("unknown key `{key}` in {}", self.owner));
+            error.label = "not known here".into();
             error.help = suggestion(key, self.known.iter().copied());
             out.push(error);
+            // What was probably meant is not missing too.
+            if let Some(meant) = nearest(key, self.known.iter().copied()) {
+                self.missing.retain(|(missing, _)| *missing != meant);
+            }
+        }
+        for (key, example) in &self.missing {
+            out.push(
+                Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner))
+                    .label(format!("`{key}` is missing"))
+                    .help(format!("add `{key}: {example}`")),
+            );
         }
     }
 
     pub fn entries(&self) -> &'n [(Node, Node)] {
         self.entries
-    }
-
-    pub fn place(&self) -> &Span {
-        &self.place
     }
 }
 
