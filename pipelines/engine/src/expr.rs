@@ -1,18 +1,76 @@
 //! Expressions: parsed by sqlparser with its PostgreSQL dialect against a whitelist, typed against a [`Scope`], compiled to
 //! closures over slots.
 //!
-//! Whatever exists in Postgres behaves as in Postgres: names and types of casts, rounding, nulls.
+//! ```
+//! use bumpalo::Bump;
+//! use headwater_engine::expr::{Binding, Scope, compile, parse};
+//! use headwater_schemas::{FieldType, Type, ValueRef};
+//!
+//! struct Line;
+//! impl Scope for Line {
+//!     fn name(&self, path: &[&str]) -> Option<Binding> {
+//!         let slot = ["product", "quantity"].iter().position(|name| path == [*name])?;
+//!         let ty = FieldType::required(if slot == 0 { Type::String } else { Type::Int });
+//!         Some(Binding { slot, ty, used: 1 })
+//!     }
+//!     fn names(&self) -> Vec<String> {
+//!         vec!["product".into(), "quantity".into()]
+//!     }
+//! }
+//!
+//! let ast = parse("product = 'tea' and quantity * 2 > 5").unwrap();
+//! let expr = compile(&ast, &Line).unwrap();
+//! let slots = [ValueRef::String("tea"), ValueRef::Long(3)];
+//! assert_eq!(expr.eval_bool(&slots, &Bump::new()), Ok(Some(true)));
+//! ```
+//!
+//! Whatever exists in Postgres behaves as in Postgres: names and types of casts, rounding, nulls. The differences, all of
+//! them meant:
+//!
+//! - Names keep their case: `userId` and `userid` are two, quoted or not. Functions are found in any case.
+//! - Text is compared and ordered by its bytes (`COLLATE "C"`). `lower` and `upper` know all of Unicode, a character at a
+//!   time.
+//! - A decimal has at most 38 digits and one scale, known when the expression is compiled; a literal's is as written, and
+//!   `case`, `coalesce` and the like give all their values the largest. A quotient's is max(6, that of the dividend);
+//!   so are those of `sqrt` and `power` of a decimal. `numeric` without digits keeps those of its argument.
+//!   Numerics are never NaN or infinite.
+//! - `power` of a decimal takes a whole exponent; `round(x, n)` a constant n.
+//! - A timestamp is an instant, as `timestamptz` in a session at UTC; an offset in a literal is honoured, in
+//!   `timestamp '…'` too. Dates and timestamps are read in ISO form; `now`, `infinity` and `BC` are not read.
+//! - Intervals live within an expression: they are no column's type and are not cast to or from.
+//! - Regular expressions are those of Rust's regex crate: linear time, no back-references or look-around, and the first
+//!   alternative that matches wins. Patterns and flags are constants.
+//! - Integer literals in text are decimal digits only: no `0x1F`, no `1_000`.
+//! - An expression that is constant is computed when it is compiled, so `1 / 0` is an error even where no row meets it.
 
+mod assign;
 mod ast;
-#[path = "expr/stopgap.rs"]
-mod stopgap; // until parse and compile land here
+mod cast;
+mod check;
+mod code;
+mod decimal;
+mod error;
+mod kind;
+mod order;
+mod parse;
+mod pattern;
+mod text;
+mod time;
 
+use std::fmt;
 use std::ops::Range;
 
-use headwater_schemas::FieldType;
+use bumpalo::Bump;
+use headwater_schemas::{FieldType, Type, Value, ValueRef};
 
-pub use ast::{Ast, Call};
-pub use stopgap::{EvalError, Expr, compile, parse, value_order};
+pub use assign::{AssignError, assignable, cast_to_field};
+pub use ast::{Ast, BinaryOp, Call, CastType, IsTest, Name, Node, OrderBy, Part, Step};
+pub use error::{EvalError, MAX_TEXT};
+pub use order::value_order;
+pub use parse::{MAX_BYTES, MAX_NESTING, parse};
+
+use code::{Code, Ty};
+use kind::{Any, Arg, Bool, Ctx};
 
 /// What is wrong with an expression, and where in its text.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +101,94 @@ pub trait Scope {
         None
     }
 
+    /// The binding of a whole part of an expression, asked of every part before anything else: a reducer's call, a lookup
+    /// in another view.
+    fn node(&self, _ast: &Ast) -> Option<Binding> {
+        None
+    }
+
     /// Every name, for "did you mean".
     fn names(&self) -> Vec<String>;
+}
+
+impl ExprError {
+    pub(crate) fn new(message: impl Into<String>, range: Range<usize>, label: impl Into<String>) -> Self {
+        Self { message: message.into(), range, label: label.into(), help: None }
+    }
+
+    #[must_use]
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// A compiled expression: pure, and the same on every thread.
+pub struct Expr {
+    /// The type of its values. Of a bare `null` it is a nullable string: see [`Expr::constant`].
+    pub ty: FieldType,
+    value: Arg<Any>,
+    truth: Option<Arg<Bool>>,
+    slots: Vec<usize>,
+    constant: Option<Value>,
+}
+
+/// Types an expression against the names it may use and compiles it, or says all that is wrong with it.
+pub fn compile(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<ExprError>> {
+    let (typed, slots) = check::check(ast, scope)?;
+    let constant = typed.constant();
+    let nullable = typed.nullable;
+    let (ty, code) = match typed.ty {
+        Ty::Of(ty) => (ty, typed.code),
+        Ty::Null => (Type::String, Code::Text(Arg::null())),
+        Ty::Interval => {
+            let error = ExprError::new("an interval is no value of its own", ast.range(), "an interval");
+            return Err(vec![error.help("add it to a timestamp, or write extract(epoch from …) for its seconds")]);
+        }
+    };
+    let truth = if let Code::Bool(arg) = &code { Some(arg.clone()) } else { None };
+    let value = match (&constant, code) {
+        (Some(constant), _) => Arg::Constant(Some(constant.clone()).filter(|constant| !constant.is_null())),
+        (None, code) => code.to_value(&Ty::Of(ty.clone())),
+    };
+    Ok(Expr { ty: FieldType { ty, nullable }, value, truth, slots, constant })
+}
+
+impl Expr {
+    /// The value for these slots, which hold values of the types that the scope bound. Text and the like that is made is
+    /// made in `bump`; what is read is passed on.
+    pub fn eval<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<ValueRef<'a>, EvalError> {
+        match self.value.get(&Ctx { slots, bump, local: None }) {
+            Ok(value) => Ok(value.unwrap_or(ValueRef::Null)),
+            Err(fault) => Err(*fault),
+        }
+    }
+
+    /// The value of a condition; null, `None`, is neither. An expression of another type is an error of the caller's.
+    #[inline]
+    pub fn eval_bool<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<Option<bool>, EvalError> {
+        match &self.truth {
+            Some(truth) => truth.get(&Ctx { slots, bump, local: None }).map_err(|fault| *fault),
+            None => match self.eval(slots, bump)? {
+                ValueRef::Null => Ok(None),
+                other => Err(EvalError::Slot { slot: 0, expected: "a boolean", found: kind::variant(&other) }),
+            },
+        }
+    }
+
+    /// The slots that it may read, in ascending order, each once.
+    pub fn slots(&self) -> &[usize] {
+        &self.slots
+    }
+
+    /// Its value, where that is the same for every row.
+    pub fn constant(&self) -> Option<&Value> {
+        self.constant.as_ref()
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Expr { ty, slots, constant, .. } = self;
+        f.debug_struct("Expr").field("ty", ty).field("slots", slots).field("constant", constant).finish_non_exhaustive()
+    }
 }
