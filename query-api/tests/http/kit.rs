@@ -20,11 +20,11 @@ use reqwest::RequestBuilder;
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
-pub const TOPIC: &str = "document";
-pub const TOPIC_ID: [u8; 16] = [7; 16];
-pub const FINGERPRINT: &str = "test";
+pub(crate) const TOPIC: &str = "document";
+pub(crate) const TOPIC_ID: [u8; 16] = [7; 16];
+pub(crate) const FINGERPRINT: &str = "test";
 /// 15 June 2026, noon: what the API's clock says.
-pub const NOW: u64 = 1_781_524_800;
+pub(crate) const NOW: u64 = 1_781_524_800;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Beside the document domain's own: a view by day, one by owner, and queries that no domain would declare.
@@ -75,21 +75,21 @@ const MORE_QUERIES: &str = r#"
 "#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Memory,
     Sqlite,
 }
 
-pub const BOTH: [Kind; 2] = [Kind::Memory, Kind::Sqlite];
+pub(crate) const BOTH: [Kind; 2] = [Kind::Memory, Kind::Sqlite];
 
 /// One instance of the query API and what is behind it.
-pub struct World {
-    pub store: Store,
-    pub topology: Arc<Topology>,
-    pub queries: Vec<Arc<Query>>,
-    pub keys: Keys,
-    pub blobs: PathBuf,
-    pub base: String,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) queries: Vec<Arc<Query>>,
+    pub(crate) keys: Keys,
+    pub(crate) blobs: PathBuf,
+    pub(crate) base: String,
     client: reqwest::Client,
     folder: Arc<tempfile::TempDir>,
     generation: u32,
@@ -148,7 +148,7 @@ fn declared() -> (Arc<Topology>, Vec<Arc<Query>>) {
 }
 
 impl World {
-    pub async fn start(kind: Kind) -> Self {
+    pub(crate) async fn start(kind: Kind) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let store = match kind {
             Kind::Memory => Store::memory(),
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// Another process of the same installation: its own connections to the same files.
-    pub async fn another(&self) -> Self {
+    pub(crate) async fn another(&self) -> Self {
         Self::with(open(self.folder.path()).await, Arc::clone(&self.folder), self.keys.clone()).await
     }
 
@@ -200,15 +200,15 @@ impl World {
     }
 
     /// A request as alice, who has no roles.
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.get_as(Some(("alice", &[])), path)
     }
 
-    pub fn get_as(&self, who: Option<(&str, &[&str])>, path: &str) -> RequestBuilder {
+    pub(crate) fn get_as(&self, who: Option<(&str, &[&str])>, path: &str) -> RequestBuilder {
         self.ask(reqwest::Method::GET, who, path)
     }
 
-    pub fn ask(&self, method: reqwest::Method, who: Option<(&str, &[&str])>, path: &str) -> RequestBuilder {
+    pub(crate) fn ask(&self, method: reqwest::Method, who: Option<(&str, &[&str])>, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
         let Some((sub, roles)) = who else { return request };
         let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -216,16 +216,16 @@ impl World {
     }
 
     /// Writes rows (visible columns by view) and moves the position of partition 0 by one record; that record's offset.
-    pub async fn put(&self, rows: &[(&str, Vec<Vec<Value>>)]) -> i64 {
+    pub(crate) async fn put(&self, rows: &[(&str, Vec<Vec<Value>>)]) -> i64 {
         self.flush(rows, &[], &[]).await
     }
 
-    pub async fn delete(&self, view: &str, key: &[Value]) -> i64 {
+    pub(crate) async fn delete(&self, view: &str, key: &[Value]) -> i64 {
         self.flush(&[], &[(view, key)], &[]).await
     }
 
     /// Parks a record of this message key.
-    pub async fn park(&self, key: &str) -> i64 {
+    pub(crate) async fn park(&self, key: &str) -> i64 {
         self.flush(&[], &[], &[key]).await
     }
 
@@ -281,22 +281,22 @@ fn now() -> SystemTime {
 }
 
 /// Microseconds since 1970.
-pub fn at(rfc3339: &str) -> Value {
+pub(crate) fn at(rfc3339: &str) -> Value {
     Value::Timestamp(headwater_schemas::instant::parse_timestamp(rfc3339).unwrap())
 }
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::string(text)
 }
 
 /// A row of `documents`.
-pub fn document(id: &str, name: &str, by: &str, updated_by: &str) -> Vec<Value> {
+pub(crate) fn document(id: &str, name: &str, by: &str, updated_by: &str) -> Vec<Value> {
     let (created, updated) = (at("2026-01-02T03:04:05Z"), at("2026-06-01T00:00:00.000001Z"));
     vec![text(id), text(name), text("text/plain"), text(by), created, text(updated_by), updated, Value::Long(2)]
 }
 
 /// The status and the problem's last word, and the document.
-pub async fn problem(request: RequestBuilder) -> (u16, String, Json) {
+pub(crate) async fn problem(request: RequestBuilder) -> (u16, String, Json) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     assert_eq!(response.headers()["content-type"], "application/problem+json", "{status}");
@@ -305,7 +305,7 @@ pub async fn problem(request: RequestBuilder) -> (u16, String, Json) {
     (status, code, document)
 }
 
-pub async fn json(request: RequestBuilder) -> Json {
+pub(crate) async fn json(request: RequestBuilder) -> Json {
     let response = request.send().await.unwrap();
     let status = response.status();
     let body = response.text().await.unwrap();
