@@ -33,7 +33,10 @@ pub struct Record {
 
 /// What the records of one topic written with one schema are.
 enum Meaning {
-    Event { event: usize, plan: DecodePlan },
+    Event {
+        event: usize,
+        plan: DecodePlan,
+    },
     /// Listed under `ignore:`, or read by no view.
     Ignored,
     /// Not an event of the topic.
@@ -106,7 +109,10 @@ impl Decoder {
 
 /// What became of a record when it was decoded.
 pub(crate) enum Entry<'a> {
-    Event { event: usize, slots: &'a [ValueRef<'a>] },
+    Event {
+        event: usize,
+        slots: &'a [ValueRef<'a>],
+    },
     Skipped,
     /// Why it can never be applied.
     Failed(String),

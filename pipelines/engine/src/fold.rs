@@ -28,8 +28,8 @@ use bytes::Bytes;
 use crate::batch::{Batch, Counts, Entry, Record};
 use crate::plan::{Source, Topology};
 use crate::table::{Key, Row, RowPosition, ViewWrites};
-pub(crate) use working::encode_key;
 use working::Working;
+pub(crate) use working::encode_key;
 
 /// A batch being folded.
 pub struct Fold {

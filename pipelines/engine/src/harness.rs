@@ -10,8 +10,8 @@ mod report;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use headwater_schemas::wire::{self, SchemaId};
 use headwater_schemas::encode::encode;
+use headwater_schemas::wire::{self, SchemaId};
 
 use crate::batch::{Batch, Decoder, Positions, Record};
 use crate::cache::Cache;
@@ -67,9 +67,9 @@ pub fn run(case: &TestCase, topologies: &[Arc<Topology>]) -> Result<Verdict, Har
     let reading: Vec<&Arc<Topology>> =
         topologies.iter().filter(|t| case.given.iter().any(|given| t.topic(&given.topic.name).is_some())).collect();
     // A test without events still says what the views hold: nothing, and a grand total's first row.
-    let expected_only = topologies
-        .iter()
-        .filter(|t| case.expect.iter().any(|e| t.view(&e.view).is_some()) && !reading.iter().any(|r| Arc::ptr_eq(r, t)));
+    let expected_only = topologies.iter().filter(|t| {
+        case.expect.iter().any(|e| t.view(&e.view).is_some()) && !reading.iter().any(|r| Arc::ptr_eq(r, t))
+    });
     let all: Vec<&Arc<Topology>> = reading.iter().copied().chain(expected_only).collect();
     let mut failures = Vec::new();
     let mut parked = Vec::new();
@@ -103,9 +103,11 @@ fn schedules(writes: usize) -> impl Iterator<Item = Schedule> {
     // One event a batch writes most often: a crash beyond a run's last write changes nothing.
     let limit = (writes * 4).min(400);
     let crashes = (0..limit).flat_map(move |crash| {
-        [Cut::AllInOne, Cut::OneEach]
-            .into_iter()
-            .map(move |cut| Schedule { cut, repeat: Repeat::Never, crash: Some(crash) })
+        [Cut::AllInOne, Cut::OneEach].into_iter().map(move |cut| Schedule {
+            cut,
+            repeat: Repeat::Never,
+            crash: Some(crash),
+        })
     });
     plain.chain(crashes)
 }

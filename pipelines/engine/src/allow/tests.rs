@@ -87,7 +87,11 @@ fn mistakes_are_named_where_they_are() {
     let cases = [
         ("", 10..10, "expected a rule in this `allow` rule, found the end"),
         ("everyone", 10..18, "expected a rule in this `allow` rule, found `everyone`"),
-        ("signed_in anyone", 20..26, "expected `and`, `or` or the end of the rule in this `allow` rule, found `anyone`"),
+        (
+            "signed_in anyone",
+            20..26,
+            "expected `and`, `or` or the end of the rule in this `allow` rule, found `anyone`",
+        ),
         ("role", 14..14, "expected `(` and the role's name in this `allow` rule, found the end"),
         ("role()", 15..16, "expected the role's name in this `allow` rule, found `)`"),
         ("role(a", 16..16, "expected `)` in this `allow` rule, found the end"),

@@ -185,7 +185,10 @@ pub(super) fn events(
 }
 
 enum Applied {
-    Changed { old: Option<Arc<Row>>, new: Option<Arc<Row>> },
+    Changed {
+        old: Option<Arc<Row>>,
+        new: Option<Arc<Row>>,
+    },
     /// The row reflects the event already.
     Fenced,
     /// There is no row, and this event makes none.
@@ -312,7 +315,9 @@ fn mapped(
             CopiedColumn::Computed(expr) => {
                 let slots = slots.get_or_insert_with(|| row_slots(row, bump));
                 let value = expr.eval(slots, bump);
-                value.map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?.to_owned()
+                value
+                    .map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?
+                    .to_owned()
             }
         });
     }
@@ -369,7 +374,8 @@ fn contribute(
     let mut result = Ok(());
     for (i, (reducer, argument)) in source.reducers.iter().enumerate() {
         let applied = reduce::apply(reducer, argument, target, before + i, slots, bump, sign);
-        result = result.and(applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[before + i].name)));
+        result =
+            result.and(applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[before + i].name)));
     }
     let gone = !view.always && target.state[source.rows] == Value::Long(0);
     work_row.set((!gone).then_some(row), position);

@@ -75,7 +75,12 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
 /// not touch the column.
 ///
 /// One argument that names no event is for all; otherwise each argument names its event (`OrderPlaced.quantity`).
-pub(super) fn assign(cx: &mut Context, text: &Text, call: &Call, events: &[(EventId, String)]) -> Option<Vec<Option<usize>>> {
+pub(super) fn assign(
+    cx: &mut Context,
+    text: &Text,
+    call: &Call,
+    events: &[(EventId, String)],
+) -> Option<Vec<Option<usize>>> {
     if call.arguments.is_empty() {
         return Some(vec![Some(0); events.len()]);
     }

@@ -133,7 +133,8 @@ impl<'a> Context<'a> {
                 views.push(name);
             } else {
                 complete = false;
-                let names = self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
+                let names =
+                    self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
                 let help = suggestion(&name.value, names);
                 self.error(
                     &name.span,

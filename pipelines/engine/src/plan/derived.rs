@@ -64,7 +64,8 @@ fn readable(cx: &mut Context, decl: &ViewDecl, source: usize) -> Option<()> {
     } else if view.deletes_partitions {
         "whole partitions of it are deleted, so the deleted rows are not known one by one"
     } else if decl.with.is_some() || !decl.create_when.is_empty() || !decl.delete_when.is_empty() {
-        let span = decl.with.iter().chain(&decl.create_when).chain(&decl.delete_when).next().map(|text| text.span.clone());
+        let span =
+            decl.with.iter().chain(&decl.create_when).chain(&decl.delete_when).next().map(|text| text.span.clone());
         let span = span.unwrap_or_else(|| decl.name.span.clone());
         let help = "rows of a view over a view come and go with their source's".to_owned();
         cx.error(&span, "`with`, `create_when` and `delete_when` are for events".into(), "not here", Some(help));
@@ -108,10 +109,14 @@ fn key(cx: &mut Context, decl: &ViewDecl, source: usize) -> Option<Vec<Computed>
         }
         if key.iter().any(|other| other.column.name == entry.name.value) {
             sound = false;
-            cx.error(&entry.name.span, format!("`{}` is in the key twice", entry.name.value), "already a key column", None);
+            cx.error(
+                &entry.name.span,
+                format!("`{}` is in the key twice", entry.name.value),
+                "already a key column",
+                None,
+            );
         }
-        let column =
-            Column { name: entry.name.value.clone(), ty: FieldType::required(expr.ty.ty.clone()), doc: None };
+        let column = Column { name: entry.name.value.clone(), ty: FieldType::required(expr.ty.ty.clone()), doc: None };
         key.push(Computed { column, ast, expr });
     }
     sound.then_some(key)
@@ -171,7 +176,8 @@ fn copy(
             Some(ast) => Some(ast),
             None => cx.parse(&text),
         };
-        let compiled = ast.and_then(|ast| Some((plain(&ast, &cx.views[source].table), expression(cx, source, &text, &ast)?)));
+        let compiled =
+            ast.and_then(|ast| Some((plain(&ast, &cx.views[source].table), expression(cx, source, &text, &ast)?)));
         match compiled {
             Some((plain, expr)) => {
                 columns.push(Column { name: name.value, ty: expr.ty.clone(), doc: None });

@@ -183,10 +183,12 @@ fn keys(cx: &mut Context, draft: &mut Draft) -> Option<Keys> {
     let mut sound = true;
     for i in 0..draft.events.len() {
         let deletes = draft.events[i].role == Role::DeleteRow;
-        let compiled: Vec<_> =
-            entries.iter().map(|(_, ast)| compile_expr(cx, draft, i, !deletes, ast)).collect();
+        let compiled: Vec<_> = entries.iter().map(|(_, ast)| compile_expr(cx, draft, i, !deletes, ast)).collect();
         let partition = decl.key.partition.len();
-        if deletes && compiled.iter().skip(partition).any(Result::is_err) && compiled.iter().take(partition).all(Result::is_ok) {
+        if deletes
+            && compiled.iter().skip(partition).any(Result::is_err)
+            && compiled.iter().take(partition).all(Result::is_ok)
+        {
             draft.events[i].role = Role::DeletePartition;
         }
         let wanted = if draft.events[i].role == Role::DeletePartition { partition } else { compiled.len() };
@@ -262,7 +264,12 @@ fn key_columns(cx: &mut Context, draft: &Draft, keys: &Keys) -> Option<(Vec<Colu
         }
         if columns.iter().any(|column: &Column| column.name == entry.name.value) {
             sound = false;
-            cx.error(&entry.name.span, format!("`{}` is in the key twice", entry.name.value), "already a key column", None);
+            cx.error(
+                &entry.name.span,
+                format!("`{}` is in the key twice", entry.name.value),
+                "already a key column",
+                None,
+            );
         }
         columns.push(Column { name: entry.name.value.clone(), ty: FieldType::required(ty), doc: None });
     }
@@ -361,7 +368,8 @@ fn value_column(
         return None;
     }
     let changing = draft.changing();
-    let events: Vec<(EventId, String)> = changing.iter().map(|&i| (draft.events[i].id, draft.events[i].name.clone())).collect();
+    let events: Vec<(EventId, String)> =
+        changing.iter().map(|&i| (draft.events[i].id, draft.events[i].name.clone())).collect();
     let assigned = columns::assign(cx, text, &call, &events)?;
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
@@ -438,7 +446,10 @@ fn check_shared(cx: &mut Context, draft: &Draft, owned: bool) -> Option<()> {
         Some(event) if !owned => {
             cx.error(
                 &event.span,
-                format!("rows of view `{}` are shared by many partitions, so none may delete them", draft.decl.name.value),
+                format!(
+                    "rows of view `{}` are shared by many partitions, so none may delete them",
+                    draft.decl.name.value
+                ),
                 "deletes a shared row",
                 Some("put the topic's key into the view's key".into()),
             );

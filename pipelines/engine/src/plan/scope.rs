@@ -51,9 +51,11 @@ impl Scope for EventScope<'_> {
 
     fn names(&self) -> Vec<String> {
         let fields = self.record.fields.iter().map(|field| field.name.clone());
-        let columns = self.with.filter(|_| self.with_readable).into_iter().flat_map(|table| {
-            table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name))
-        });
+        let columns = self
+            .with
+            .filter(|_| self.with_readable)
+            .into_iter()
+            .flat_map(|table| table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name)));
         fields.chain(columns).collect()
     }
 }
