@@ -123,8 +123,14 @@ async fn a_locked_file_is_unavailable_and_works_again_after() {
     }
     let error = log.ensure_topic(&spec("u", 1, None)).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
-    // Reading goes on meanwhile.
-    assert_eq!(log.read("t", P0, Offset(0), 10, 100).await.unwrap().len(), 1);
+    // Reading goes on meanwhile, on connections that are new too, and so does opening.
+    let reads = (0..20).map(|_| log.read("t", P0, Offset(0), 10, 100));
+    for read in futures::future::join_all(reads).await {
+        assert_eq!(read.unwrap().len(), 1);
+    }
+    let second = Log::open_embedded_with(folder.path(), impatient()).await.unwrap();
+    assert_eq!(second.read("t", P0, Offset(0), 10, 100).await.unwrap().len(), 1);
+    second.close().await;
     run(&mut other, "rollback").await;
     assert_eq!(log.append("t", record("after")).await.unwrap().offset, Offset(1));
     log.ensure_topic(&spec("u", 1, None)).await.unwrap();

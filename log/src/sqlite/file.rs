@@ -38,8 +38,6 @@ impl LogFile {
         let mut connect = SqliteConnectOptions::new()
             .filename(&path)
             .busy_timeout(options.busy_timeout)
-            .page_size(PAGE_BYTES)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             // 16 MB between checkpoints, a write-ahead log that shrinks back to 64 MB, 16 MB of cache.
@@ -128,7 +126,13 @@ impl WriteConnection {
     }
 
     async fn try_open(file: &LogFile) -> Result<SqliteConnection, LogError> {
-        let options = file.options.clone().create_if_missing(true);
+        let mut options = file.options.clone();
+        // What only a new file can be given. On one that exists, asking for incremental vacuum takes the write lock, even
+        // where nothing changes: no other connection does, or readers would wait for writers.
+        if std::fs::metadata(&file.path).map_or(0, |found| found.len()) == 0 {
+            let vacuum = SqliteAutoVacuum::Incremental;
+            options = options.create_if_missing(true).page_size(PAGE_BYTES).auto_vacuum(vacuum);
+        }
         let mut connection = options.connect().await.map_err(|error| file.fault("open", &error))?;
         schema::prepare(file, &mut connection).await?;
         Ok(connection)
