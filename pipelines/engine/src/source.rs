@@ -61,6 +61,8 @@ pub struct Sources {
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: Arc<str>,
+    /// The byte where each line starts.
+    lines: Arc<[usize]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +82,10 @@ impl Sources {
     /// Keeps a file's text; `path` is relative to the project's folder.
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceFile { path: path.into(), text: text.into() });
+        let text: Arc<str> = text.into();
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
+        let lines = std::iter::once(0).chain(starts).collect();
+        self.files.push(SourceFile { path: path.into(), text, lines });
         id
     }
 
@@ -99,14 +104,11 @@ impl Sources {
 
     /// Line and column of a span's start.
     pub fn place(&self, span: &Span) -> Place {
-        let text = self.text(span.file);
-        let start = floor_char_boundary(text, span.range.start);
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Place {
-            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let Some(file) = self.get(span.file) else { return Place { line: 1, column: 1 } };
+        let start = floor_char_boundary(&file.text, span.range.start);
+        let line = file.lines.partition_point(|&line| line <= start).max(1);
+        let line_start = file.lines.get(line - 1).copied().unwrap_or(0);
+        Place { line, column: file.text[line_start..start].chars().count() + 1 }
     }
 }
 

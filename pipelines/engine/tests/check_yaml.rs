@@ -107,6 +107,44 @@ fn check_places(node: &Node, text: &str) {
     }
 }
 
+/// As large as a file may be, of one thing.
+#[test]
+fn large_files_are_read_or_refused() {
+    let pieces = [
+        "[",
+        "{",
+        "- ",
+        "? ",
+        "a: ",
+        "k\n",
+        "&a ",
+        "'",
+        "\"\\",
+        "!t ",
+        "|\n",
+        "#\n",
+        "[],",
+        "{},",
+        "(",
+        "a,",
+        "\n",
+        " ",
+        "é",
+        "- k: {v\n",
+        "- [f(a, b)]\n",
+    ];
+    for piece in pieces {
+        for start in ["", "topic: [", "views: {"] {
+            let mut text = start.to_owned();
+            text.push_str(&piece.repeat((yaml::MAX_BYTES - text.len()) / piece.len()));
+            read_all(&text);
+        }
+    }
+    let many: String = (0..40_000).map(|index| format!("k{index}: [a{index}, b, b]\n")).collect();
+    read_all(&many);
+    read_all(&format!("reads:\n{many}").replace("\nk", "\n- k"));
+}
+
 const FILES: [&str; 6] = [
     "topic: order\nkey: order_id\npartitions: 4\nretention: 30\nevents: [Placed, \"Größer\"]\nwas: { Placed: [Made] }\n",
     "topology: shop\nstore: main\nreads: [order]\nviews:\n  orders:\n    key:\n      partition: [a, b: \"f(x, 'y')\"]\n      \

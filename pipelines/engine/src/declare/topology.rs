@@ -1,5 +1,7 @@
 //! `pipelines/<domain>/topology.yaml`.
 
+use std::collections::HashSet;
+
 use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Span, Spanned};
 use crate::table::Direction;
@@ -244,13 +246,12 @@ fn split_direction(text: Text) -> (Text, Option<(Direction, Span)>) {
 }
 
 fn check_twice(key: &KeyDecl, out: &mut Vec<Diagnostic>) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for entry in key.partition.iter().chain(key.clustering.iter().map(|(entry, _)| entry)) {
-        if seen.contains(&entry.name.as_str()) {
+        if !seen.insert(&entry.name) {
             let message = format!("column `{}` stands twice in the key", entry.name.value);
             out.push(Diagnostic::error(&entry.name.span, message).label("again here"));
         }
-        seen.push(&entry.name);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Taking a node apart: each reader says what it expected and what it found, at the place, and goes on.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::{Kind, Node};
@@ -76,9 +77,10 @@ impl Node {
     pub fn texts(&self, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
         let items = self.list(owner, "a list", out)?;
         let mut texts: Vec<Text> = Vec::with_capacity(items.len());
+        let mut seen: HashSet<&str> = HashSet::with_capacity(items.len());
         for item in items {
             let Some(text) = item.text(&format!("an element of {owner}"), out) else { continue };
-            if texts.iter().any(|other| other.value == text.value) {
+            if !item.as_text().is_some_and(|text| seen.insert(text)) {
                 let message = format!("`{}` stands twice in {owner}", text.value);
                 out.push(Diagnostic::error(&text.span, message).label("again here"));
             } else {
