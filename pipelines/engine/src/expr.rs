@@ -148,7 +148,7 @@ pub fn compile(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<ExprError>> {
     let truth = if let Code::Bool(arg) = &code { Some(arg.clone()) } else { None };
     let value = match (&constant, code) {
         (Some(constant), _) => Arg::Constant(Some(constant.clone()).filter(|constant| !constant.is_null())),
-        (None, code) => code.to_value(&Ty::Of(ty.clone())),
+        (None, code) => code.into_value(&Ty::Of(ty.clone())),
     };
     Ok(Expr { ty: FieldType { ty, nullable }, value, truth, slots, constant })
 }

@@ -3,15 +3,15 @@
 //! Add a case by adding a line.
 
 mod expr {
-    pub mod arithmetic;
-    pub mod casts;
-    pub mod errors;
-    pub mod fuzz;
-    pub mod logic;
-    pub mod oracle;
-    pub mod order;
-    pub mod parsing;
-    pub mod row;
-    pub mod texts;
-    pub mod times;
+    pub(crate) mod arithmetic;
+    pub(crate) mod casts;
+    pub(crate) mod errors;
+    pub(crate) mod fuzz;
+    pub(crate) mod logic;
+    pub(crate) mod oracle;
+    pub(crate) mod order;
+    pub(crate) mod parsing;
+    pub(crate) mod row;
+    pub(crate) mod texts;
+    pub(crate) mod times;
 }

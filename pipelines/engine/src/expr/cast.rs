@@ -108,7 +108,7 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
     let mut digits = 0usize;
     let mut after_hyphen = false;
     for c in text.chars() {
-        if c == '-' && digits > 0 && digits % 4 == 0 && !after_hyphen {
+        if c == '-' && digits > 0 && digits.is_multiple_of(4) && !after_hyphen {
             after_hyphen = true;
             continue;
         }

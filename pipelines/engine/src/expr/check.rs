@@ -18,7 +18,7 @@ use super::ast::{Name, Step};
 use super::code::{Code, Ty, Typed};
 use super::kind::{Any, Arg};
 use super::{Ast, Call, ExprError, Node, Scope, decimal, time};
-use crate::source::suggestion;
+use crate::source::{nearest, suggestion};
 
 /// What a part of the compilation gives; `None` where an error was reported.
 type Checked = Option<Typed>;
@@ -192,7 +192,11 @@ impl Checker<'_> {
             "current_timestamp" | "current_date" | "current_time" | "localtime" | "localtimestamp" => {
                 Some("an expression knows no clock: use a time that the event carries".to_owned())
             }
-            _ => suggestion(&name, names.iter().map(String::as_str)),
+            // The whole path may be a name, or its first word one that the rest looks into.
+            _ => nearest(&name, names.iter().map(String::as_str))
+                .or_else(|| nearest(path[0], names.iter().map(String::as_str)))
+                .map(|near| format!("did you mean `{near}`?"))
+                .or_else(|| suggestion(&name, names.iter().map(String::as_str))),
         };
         self.fail_with(ExprError { help, ..error })
     }
@@ -231,7 +235,7 @@ impl Checker<'_> {
         };
         let Some((index, field)) = record.field(&name.text) else { return self.unknown_field(&record, name) };
         let ty = field.ty.clone();
-        let from = root.code.to_any();
+        let from = root.code.into_any();
         let value: Arg<Any> = Arg::computed(move |ctx| match from.get(ctx)? {
             Some(ValueRef::Record(fields)) => Ok(fields.get(index).copied().filter(|value| !value.is_null())),
             _ => Ok(None),
@@ -253,7 +257,7 @@ impl Checker<'_> {
                     let message = format!("an array's element is named by an int, not by {}", index.ty);
                     return self.fail(index.range, message, "not an int");
                 }
-                let (from, at, ty) = (root.code.to_any(), index.code.to_long(), (**item).clone());
+                let (from, at, ty) = (root.code.into_any(), index.code.into_long(), (**item).clone());
                 let value = super::kind::map2(from, at, |array, at, _| match (array, usize::try_from(at)) {
                     (ValueRef::Array(items), Ok(at)) if at > 0 => {
                         Ok(items.get(at - 1).copied().unwrap_or(ValueRef::Null))
@@ -267,7 +271,7 @@ impl Checker<'_> {
                     let message = format!("a map's value is named by a string, not by {}", index.ty);
                     return self.fail(index.range, message, "not a string");
                 }
-                (map_value(root.code.to_any(), index.code.to_text()), (**value).clone())
+                (map_value(root.code.into_any(), index.code.into_text()), (**value).clone())
             }
             other => {
                 let message = format!("{other} has no elements");

@@ -203,7 +203,7 @@ impl Code {
     }
 
     /// As a value for whoever asked. An interval has none.
-    pub(crate) fn to_value(self, ty: &Ty) -> Arg<Any> {
+    pub(crate) fn into_value(self, ty: &Ty) -> Arg<Any> {
         let scale = ty.scale();
         match (self, ty.of()) {
             (Code::Any(arg), _) => arg,
@@ -242,7 +242,7 @@ impl Code {
     }
 
     /// Numbers as doubles; `from` is their type.
-    pub(crate) fn to_double(self, from: &Ty) -> Arg<Double> {
+    pub(crate) fn into_double(self, from: &Ty) -> Arg<Double> {
         let scale = from.scale();
         match self {
             Code::Double(arg) => arg,
@@ -254,7 +254,7 @@ impl Code {
     }
 
     /// Exact numbers as decimals of their own scale, an integer's being 0.
-    pub(crate) fn to_decimal(self) -> Arg<Dec> {
+    pub(crate) fn into_decimal(self) -> Arg<Dec> {
         match self {
             Code::Dec(arg) => arg,
             Code::Long(Arg::Slot { index, .. }) => Arg::Slot { index, scale: 0 },
@@ -265,8 +265,8 @@ impl Code {
     }
 
     /// Exact numbers as decimals of this scale, which is not below their own.
-    pub(crate) fn to_scale(self, from: u8, to: u8) -> Result<Arg<Dec>, Fault> {
-        let arg = self.to_decimal();
+    pub(crate) fn into_scale(self, from: u8, to: u8) -> Result<Arg<Dec>, Fault> {
+        let arg = self.into_decimal();
         if from == to {
             return Ok(arg);
         }
@@ -275,40 +275,40 @@ impl Code {
             decimal::rescale(n, from, to).ok_or_else(|| EvalError::overflow("decimal", format!("decimal(38,{to})")))
         });
         match (constant, Code::Dec(lifted)) {
-            (true, code) => code.folded().map(Code::to_decimal),
-            (false, code) => Ok(code.to_decimal()),
+            (true, code) => code.folded().map(Code::into_decimal),
+            (false, code) => Ok(code.into_decimal()),
         }
     }
 
-    pub(crate) fn to_bool(self) -> Arg<Bool> {
+    pub(crate) fn into_bool(self) -> Arg<Bool> {
         match self {
             Code::Bool(arg) => arg,
             _ => Arg::null(),
         }
     }
 
-    pub(crate) fn to_long(self) -> Arg<Long> {
+    pub(crate) fn into_long(self) -> Arg<Long> {
         match self {
             Code::Long(arg) => arg,
             _ => Arg::null(),
         }
     }
 
-    pub(crate) fn to_text(self) -> Arg<Text> {
+    pub(crate) fn into_text(self) -> Arg<Text> {
         match self {
             Code::Text(arg) => arg,
             _ => Arg::null(),
         }
     }
 
-    pub(crate) fn to_interval(self) -> Arg<Interval> {
+    pub(crate) fn into_interval(self) -> Arg<Interval> {
         match self {
             Code::Interval(arg) => arg,
             _ => Arg::null(),
         }
     }
 
-    pub(crate) fn to_any(self) -> Arg<Any> {
+    pub(crate) fn into_any(self) -> Arg<Any> {
         match self {
             Code::Any(arg) => arg,
             _ => Arg::null(),
@@ -316,8 +316,8 @@ impl Code {
     }
 
     /// Dates or timestamps as timestamps: a date is its midnight in UTC.
-    pub(crate) fn to_instant(self, from: &Ty) -> Arg<Long> {
-        let arg = self.to_long();
+    pub(crate) fn into_instant(self, from: &Ty) -> Arg<Long> {
+        let arg = self.into_long();
         if !from.is_date() {
             return arg;
         }
@@ -327,7 +327,7 @@ impl Code {
     }
 
     /// Any of its values is null or not.
-    pub(crate) fn is_null(self) -> Arg<Bool> {
+    pub(crate) fn null_test(self) -> Arg<Bool> {
         each_kind!(self, Same, arg => Arg::computed(move |ctx| Ok(Some(arg.get(ctx)?.is_none()))))
     }
 }
@@ -357,7 +357,7 @@ impl Typed {
             return None;
         }
         let bump = Bump::new();
-        let value = self.code.clone().to_value(&self.ty);
+        let value = self.code.clone().into_value(&self.ty);
         let value: Eval<ValueRef<'_>> = value.get(&Ctx { slots: &[], bump: &bump, local: None });
         value.ok().map(|value| value.map_or(Value::Null, |value| value.to_owned()))
     }

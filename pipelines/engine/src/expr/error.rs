@@ -45,15 +45,16 @@ impl EvalError {
         Box::new(EvalError::DivisionByZero { operation })
     }
 
+    /// `value` is shortened already.
     #[cold]
     pub(crate) fn cast(value: impl ToString, to: impl ToString) -> Fault {
-        Box::new(EvalError::BadCast { value: shortened(&value.to_string()), to: to.to_string(), reason: None })
+        Box::new(EvalError::BadCast { value: value.to_string(), to: to.to_string(), reason: None })
     }
 
     #[cold]
     pub(crate) fn cast_because(value: impl ToString, to: impl ToString, reason: &'static str) -> Fault {
         let reason = Some(reason);
-        Box::new(EvalError::BadCast { value: shortened(&value.to_string()), to: to.to_string(), reason })
+        Box::new(EvalError::BadCast { value: value.to_string(), to: to.to_string(), reason })
     }
 
     #[cold]

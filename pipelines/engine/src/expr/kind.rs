@@ -200,7 +200,7 @@ impl Kind for Bool {
     type Owned = bool;
 
     #[inline]
-    fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<bool> {
+    fn read(value: &ValueRef<'_>, _: u8) -> Eval<bool> {
         match value {
             ValueRef::Boolean(b) => Ok(Some(*b)),
             ValueRef::Null => Ok(None),
@@ -209,7 +209,7 @@ impl Kind for Bool {
     }
 
     #[inline]
-    fn constant<'a>(owned: &bool, _: &'a Bump) -> bool {
+    fn constant(owned: &bool, _: &Bump) -> bool {
         *owned
     }
 
@@ -223,7 +223,7 @@ impl Kind for Long {
     type Owned = i64;
 
     #[inline]
-    fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<i64> {
+    fn read(value: &ValueRef<'_>, _: u8) -> Eval<i64> {
         match value {
             ValueRef::Long(n) | ValueRef::Timestamp(n) => Ok(Some(*n)),
             ValueRef::Date(days) => Ok(Some(i64::from(*days))),
@@ -233,7 +233,7 @@ impl Kind for Long {
     }
 
     #[inline]
-    fn constant<'a>(owned: &i64, _: &'a Bump) -> i64 {
+    fn constant(owned: &i64, _: &Bump) -> i64 {
         *owned
     }
 
@@ -247,11 +247,11 @@ impl Kind for Double {
     type Owned = f64;
 
     #[inline]
-    fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<f64> {
+    fn read(value: &ValueRef<'_>, _: u8) -> Eval<f64> {
         match value {
             ValueRef::Double(x) => Ok(Some(*x)),
             ValueRef::Float(x) => Ok(Some(f64::from(*x))),
-            // An integer beside a double: see `Code::to_double`.
+            // An integer beside a double: see `Code::into_double`.
             ValueRef::Long(n) => Ok(Some(*n as f64)),
             ValueRef::Null => Ok(None),
             other => mismatch("a float or a double", other),
@@ -259,7 +259,7 @@ impl Kind for Double {
     }
 
     #[inline]
-    fn constant<'a>(owned: &f64, _: &'a Bump) -> f64 {
+    fn constant(owned: &f64, _: &Bump) -> f64 {
         *owned
     }
 
@@ -273,10 +273,10 @@ impl Kind for Dec {
     type Owned = i128;
 
     #[inline]
-    fn read<'a>(value: &ValueRef<'a>, scale: u8) -> Eval<i128> {
+    fn read(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
         match value {
             ValueRef::Decimal(d) if d.scale == scale => Ok(Some(d.unscaled)),
-            // An integer beside a decimal: see `Code::to_decimal`.
+            // An integer beside a decimal: see `Code::into_decimal`.
             ValueRef::Long(n) if scale == 0 => Ok(Some(i128::from(*n))),
             ValueRef::Null => Ok(None),
             other => rescaled(other, scale),
@@ -284,7 +284,7 @@ impl Kind for Dec {
     }
 
     #[inline]
-    fn constant<'a>(owned: &i128, _: &'a Bump) -> i128 {
+    fn constant(owned: &i128, _: &Bump) -> i128 {
         *owned
     }
 
@@ -334,7 +334,7 @@ impl Kind for Interval {
     type Of<'a> = Span;
     type Owned = Span;
 
-    fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<Span> {
+    fn read(value: &ValueRef<'_>, _: u8) -> Eval<Span> {
         match value {
             ValueRef::Null => Ok(None),
             other => mismatch("null", other),
@@ -342,7 +342,7 @@ impl Kind for Interval {
     }
 
     #[inline]
-    fn constant<'a>(owned: &Span, _: &'a Bump) -> Span {
+    fn constant(owned: &Span, _: &Bump) -> Span {
         *owned
     }
 

@@ -34,12 +34,14 @@ pub fn parse(text: &str) -> Result<Ast, ExprError> {
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
         .with_tokens_with_locations(source.for_sqlparser.clone());
-    let expr = parser.parse_expr().map_err(|error| source.syntax_error(error))?;
-    let next = parser.peek_token_ref();
-    if next.token != Token::EOF {
-        return Err(source.left_over(next));
-    }
-    lower::lower(&source, &expr)
+    let outcome = parser.parse_expr().map_err(|error| source.syntax_error(error));
+    let error = match (outcome, parser.peek_token_ref()) {
+        (Ok(expr), next) if next.token == Token::EOF => return lower::lower(&source, &expr),
+        (Ok(_), next) => source.left_over(next),
+        (Err(error), _) => error,
+    };
+    // At its limit sqlparser takes keywords for names, and then stumbles over what follows.
+    Err(if source.depth() >= MAX_NESTING { too_deep(0..text.len()) } else { error })
 }
 
 /// The text with its tokens' places, in bytes: sqlparser counts lines and characters.
@@ -134,6 +136,30 @@ impl<'t> Source<'t> {
         range.start..end
     }
 
+    /// How deep parentheses, brackets and `case` nest.
+    fn depth(&self) -> usize {
+        let (mut depth, mut deepest) = (0usize, 0);
+        for (token, _) in &self.tokens {
+            match token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                Token::Word(word) if word.value.eq_ignore_ascii_case("case") => depth += 1,
+                Token::Word(word) if word.value.eq_ignore_ascii_case("end") => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        deepest
+    }
+
+    /// Its words that are not quoted.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().filter_map(|(token, _)| match token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.as_str()),
+            _ => None,
+        })
+    }
+
     /// This range from the token before it on.
     fn with_word_before(&self, range: Range<usize>) -> Range<usize> {
         let start = self.token_at(range.start).checked_sub(1).map_or(range.start, |before| self.tokens[before].1.start);
@@ -153,6 +179,12 @@ impl<'t> Source<'t> {
         let at = at.map_or(end, |location| self.byte(location));
         let range = self.tokens.get(self.token_at(at)).map_or(end..end, |(_, range)| range.clone());
         let (message, label) = match what.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) {
+            // What stands in brackets is read as the start of a slice.
+            Some((":", _)) => {
+                let message = "the end of the index is expected: `]`".to_owned();
+                let error = ExprError::new(message, range, "not expected here");
+                return error.help("put what is computed in parentheses: attributes[(a || b)]");
+            }
             Some((_, "EOF")) => ("this expression ends too early".to_owned(), "more is expected here"),
             Some((expected, found)) => (format!("expected {expected}, found `{found}`"), "not understood here"),
             None => (lower_first(&what), "not understood here"),

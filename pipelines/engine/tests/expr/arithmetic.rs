@@ -197,7 +197,7 @@ fn functions() {
          mod(7, 3) => 1
          mod(-7, 3) => -1
          mod(p, 5) => 2.50
-         mod(l, i) => 6
+         mod(l, i) => 5
          greatest(1, 3, 2) => 3
          least(1, 3, 2) => 1
          greatest(1, 2.5) => 2.5

@@ -123,7 +123,7 @@ fn what_cannot_be_cast() {
     check(
         "cast(l as boolean) => ! long cannot be cast to boolean
          cast(d as date) => ! double cannot be cast to date
-         cast(lines as text) => ! array of record Line cannot be cast to text
+         cast(lines as text) => ! array of record Line cannot be cast to string
          cast(s as numeric) => ! numeric has as many digits as its argument, and string does not say
          cast(s as smallint) => ! there is no cast to `SMALLINT`
          cast(s as numeric(39, 2)) => ! a numeric has 1 to 38 digits in all

@@ -29,7 +29,7 @@ fn three_values() {
          n_b is unknown => true
          b is not unknown => true
          (i > 5) is true => true
-         n_i > 5 is null => null",
+         n_i > 5 is null => true",
     );
 }
 
@@ -199,7 +199,7 @@ fn paths() {
          lines[n_i].product => null
          attributes['colour'] => 'red'
          attributes['none'] => null
-         attributes['si' || 'ze'] => 'XL'
+         attributes[('si' || 'ze')] => 'XL'
          attributes[s] => null
          actor() => 'Hello'
          (address).city => 'Bern'",

@@ -45,7 +45,7 @@ fn known_places() {
     assert_eq!(value_order(&decimal(2, 0), &ValueRef::Long(2)), Ordering::Equal);
 }
 
-pub fn any_value() -> impl Strategy<Value = ValueRef<'static>> {
+pub(crate) fn any_value() -> impl Strategy<Value = ValueRef<'static>> {
     prop_oneof![
         Just(ValueRef::Null),
         any::<bool>().prop_map(ValueRef::Boolean),

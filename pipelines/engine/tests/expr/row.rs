@@ -7,7 +7,7 @@ use headwater_engine::expr::{Binding, Expr, ExprError, Scope, compile, parse};
 use headwater_schemas::{Decimal, EnumType, Field, FieldType, RecordType, Type, Value, ValueRef};
 
 /// Columns by name; a name that starts with `n_` is the same type, null.
-pub struct Columns(pub Vec<(&'static str, FieldType, Value)>);
+pub(crate) struct Columns(pub(crate) Vec<(&'static str, FieldType, Value)>);
 
 impl Scope for Columns {
     fn name(&self, path: &[&str]) -> Option<Binding> {
@@ -29,12 +29,12 @@ fn field(name: &str, ty: FieldType) -> Field {
     Field { name: name.into(), aliases: Vec::new(), ty, default: None, doc: None }
 }
 
-pub fn record(name: &str, fields: Vec<(&str, FieldType)>) -> Arc<RecordType> {
+pub(crate) fn record(name: &str, fields: Vec<(&str, FieldType)>) -> Arc<RecordType> {
     let fields = fields.into_iter().map(|(name, ty)| field(name, ty)).collect();
     Arc::new(RecordType { name: name.into(), aliases: Vec::new(), fields, doc: None })
 }
 
-pub fn status() -> Type {
+pub(crate) fn status() -> Type {
     Type::Enum(Arc::new(EnumType {
         name: "shop.Status".into(),
         aliases: Vec::new(),
@@ -43,14 +43,14 @@ pub fn status() -> Type {
     }))
 }
 
-pub fn decimal(precision: u8, scale: u8) -> Type {
+pub(crate) fn decimal(precision: u8, scale: u8) -> Type {
     Type::Decimal { precision, scale }
 }
 
 /// Microseconds of 2026-03-15 13:45:30.123456 UTC.
-pub const AT: i64 = 1_773_582_330_123_456;
+pub(crate) const AT: i64 = 1_773_582_330_123_456;
 
-pub fn row() -> Columns {
+pub(crate) fn row() -> Columns {
     let required = FieldType::required;
     let optional = |ty: Type| FieldType::nullable(ty);
     let price = Value::Decimal(Decimal { unscaled: 1250, scale: 2 });
@@ -92,13 +92,13 @@ pub fn row() -> Columns {
     ])
 }
 
-pub fn compiled(text: &str) -> Result<Expr, Vec<ExprError>> {
+pub(crate) fn compiled(text: &str) -> Result<Expr, Vec<ExprError>> {
     let ast = parse(text).map_err(|error| vec![error])?;
     compile(&ast, &row())
 }
 
 /// The value over the row, or the first line of what is wrong.
-pub fn evaluate(text: &str) -> String {
+pub(crate) fn evaluate(text: &str) -> String {
     let expr = match compiled(text) {
         Ok(expr) => expr,
         Err(errors) => {
@@ -117,14 +117,14 @@ pub fn evaluate(text: &str) -> String {
 }
 
 /// The type of an expression as declarations name it, with `?` where it may be null.
-pub fn type_of(text: &str) -> String {
+pub(crate) fn type_of(text: &str) -> String {
     match compiled(text) {
         Ok(expr) => format!("{}{}", expr.ty.ty, if expr.ty.nullable { "?" } else { "" }),
         Err(errors) => format!("! {}", errors[0].message),
     }
 }
 
-pub fn show(value: &ValueRef<'_>) -> String {
+pub(crate) fn show(value: &ValueRef<'_>) -> String {
     match value {
         ValueRef::Null => "null".into(),
         ValueRef::Boolean(b) => b.to_string(),
@@ -154,13 +154,13 @@ pub fn show(value: &ValueRef<'_>) -> String {
 
 /// Checks every line of a table of `expression => value`.
 #[track_caller]
-pub fn check(table: &str) {
+pub(crate) fn check(table: &str) {
     check_by(table, evaluate);
 }
 
 /// Checks every line of a table of `expression => type`.
 #[track_caller]
-pub fn check_types(table: &str) {
+pub(crate) fn check_types(table: &str) {
     check_by(table, type_of);
 }
 

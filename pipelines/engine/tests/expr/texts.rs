@@ -16,6 +16,7 @@ fn functions() {
          trim(both 'x' from 'xxaxx') => 'a'
          trim(leading 'x' from 'xxaxx') => 'axx'
          trim(trailing 'xy' from 'xxayx') => 'xxa'
+         trim('xxax', 'x') => 'a'
          btrim('xyaxy', 'xy') => 'a'
          ltrim('  a ') => 'a '
          rtrim('aab', 'b') => 'aa'
@@ -39,7 +40,20 @@ fn functions() {
          s || n_s => null
          'p: ' || p => 'p: 12.50'
          s || '-' || address.city || '-' || i => 'Hello-Bern-7'
-         concat(s, null, i, n_s, true) => 'Hello7t'
+         length(null) => null",
+    );
+    check_types(
+        "concat(n_s, 'x') => string
+         n_s || 'x' => string?
+         length(n_s) => int?
+         lower(status) => string",
+    );
+}
+
+#[test]
+fn putting_together_and_taking_apart() {
+    check(
+        "concat(s, null, i, n_s, true) => 'Hello7t'
          concat(null) => ''
          concat(d, day) => '2.52026-03-15'
          split_part('a,b,c', ',', 2) => 'b'
@@ -64,14 +78,7 @@ fn functions() {
          replace('banana', 'q', 'x') => 'banana'
          lower(n_s) => null
          lpad(s, n_i) => null
-         upper(status) => 'PLACED'
-         length(null) => null",
-    );
-    check_types(
-        "concat(n_s, 'x') => string
-         n_s || 'x' => string?
-         length(n_s) => int?
-         lower(status) => string",
+         upper(status) => 'PLACED'",
     );
 }
 
@@ -117,7 +124,10 @@ fn regular_expressions() {
         "regexp_like(s, '^H.*o$') => true
          regexp_like(s, 'hello') => false
          regexp_like(s, 'hello', 'i') => true
-         regexp_like('a\nb', '^b') => false
+         regexp_like(E'a\\nb', '^b') => false
+         regexp_like(E'a\\nb', '^b', 'n') => true
+         regexp_like(E'a\\nb', 'a.b') => true
+         regexp_like(E'a\\nb', 'a.b', 'n') => false
          regexp_like('x', 'y|x') => true
          regexp_like(n_s, 'x') => null
          regexp_replace('foobarbaz', 'b..', 'X') => 'fooXbaz'

@@ -34,6 +34,12 @@ impl Checker<'_> {
     /// A string literal or a null takes the other side's type; beside `+` of a timestamp it is an interval.
     fn adopt_for(&mut self, op: BinaryOp, left: Typed, right: Typed) -> Option<(Typed, Typed)> {
         let to_interval = |at: &Typed| op == BinaryOp::Add && (at.ty.is_instant() || at.ty.is_date());
+        if left.ty == Ty::Null && to_interval(&right) {
+            return Some((self.adopt(left, &Ty::Interval)?, right));
+        }
+        if right.ty == Ty::Null && to_interval(&left) {
+            return Some((left, self.adopt(right, &Ty::Interval)?));
+        }
         if left.literal.is_some() && to_interval(&right) {
             return Some((self.interval(&left.literal?, left.range)?, right));
         }
@@ -53,15 +59,15 @@ impl Checker<'_> {
             }
         };
         let code = match &ty {
-            Type::Int => Code::Long(of_ints(op, left.code.to_long(), right.code.to_long())),
-            Type::Long => Code::Long(of_longs(op, left.code.to_long(), right.code.to_long())),
+            Type::Int => Code::Long(of_ints(op, left.code.into_long(), right.code.into_long())),
+            Type::Long => Code::Long(of_longs(op, left.code.into_long(), right.code.into_long())),
             Type::Float | Type::Double => {
-                let (left, right) = (left.code.to_double(&left.ty), right.code.to_double(&right.ty));
+                let (left, right) = (left.code.into_double(&left.ty), right.code.into_double(&right.ty));
                 Code::Double(of_doubles(op, left, right, ty == Type::Float))
             }
             _ => {
                 let (left_scale, right_scale) = (left.ty.scale(), right.ty.scale());
-                let (left, right) = (left.code.to_decimal(), right.code.to_decimal());
+                let (left, right) = (left.code.into_decimal(), right.code.into_decimal());
                 Code::Dec(of_decimals(op, (left, left_scale), (right, right_scale), Ty::Of(ty.clone()).scale()))
             }
         };
@@ -81,37 +87,41 @@ impl Checker<'_> {
         let at = |typed: &Typed| typed.ty.is_instant() || typed.ty.is_date();
         match op {
             Add if at(&left) && right.ty == Ty::Interval => {
-                let (at, by) = (left.code.to_instant(&left.ty), right.code.to_interval());
+                let (at, by) = (left.code.into_instant(&left.ty), right.code.into_interval());
                 instant(map2(at, by, |at, by, _| time::add(at, by)))
             }
             Add if left.ty == Ty::Interval && at(&right) => self.moments(op, right, left, range),
             Subtract if at(&left) && right.ty == Ty::Interval => {
-                let (at, by) = (left.code.to_instant(&left.ty), right.code.to_interval());
+                let (at, by) = (left.code.into_instant(&left.ty), right.code.into_interval());
                 instant(map2(at, by, |at, by, _| time::add(at, time::negate(by)?)))
             }
             Add if left.ty.is_date() && right.ty.is_integer() => {
-                date(map2(left.code.to_long(), right.code.to_long(), |day, n, _| time::day_range(day.checked_add(n))))
+                date(map2(left.code.into_long(), right.code.into_long(), |day, n, _| {
+                    time::day_range(day.checked_add(n))
+                }))
             }
             Add if left.ty.is_integer() && right.ty.is_date() => self.moments(op, right, left, range),
             Subtract if left.ty.is_date() && right.ty.is_integer() => {
-                date(map2(left.code.to_long(), right.code.to_long(), |day, n, _| time::day_range(day.checked_sub(n))))
+                date(map2(left.code.into_long(), right.code.into_long(), |day, n, _| {
+                    time::day_range(day.checked_sub(n))
+                }))
             }
             Subtract if left.ty.is_date() && right.ty.is_date() => {
-                let days = of_ints(op, left.code.to_long(), right.code.to_long());
+                let days = of_ints(op, left.code.into_long(), right.code.into_long());
                 Some(Typed::new(Code::Long(days), Type::Int, nullable, range))
             }
             Subtract if at(&left) && at(&right) => {
-                let (left, right) = (left.code.to_instant(&left.ty), right.code.to_instant(&right.ty));
+                let (left, right) = (left.code.into_instant(&left.ty), right.code.into_instant(&right.ty));
                 interval(map2(left, right, |left, right, _| time::between(left, right)))
             }
             Add | Subtract if left.ty == Ty::Interval && right.ty == Ty::Interval => {
                 let minus = op == Subtract;
-                interval(map2(left.code.to_interval(), right.code.to_interval(), move |left, right, _| {
+                interval(map2(left.code.into_interval(), right.code.into_interval(), move |left, right, _| {
                     time::plus(left, if minus { time::negate(right)? } else { right })
                 }))
             }
             Multiply if left.ty == Ty::Interval && right.ty.is_integer() => {
-                interval(map2(left.code.to_interval(), right.code.to_long(), |span, n, _| time::times(span, n)))
+                interval(map2(left.code.into_interval(), right.code.into_long(), |span, n, _| time::times(span, n)))
             }
             Multiply if left.ty.is_integer() && right.ty == Ty::Interval => self.moments(op, right, left, range),
             _ => self.no_operator(op, &left.ty, &right.ty, range),

@@ -77,18 +77,18 @@ fn converted(arg: &Typed, to: &Type) -> Option<Code> {
         return Some(code);
     }
     if from.is_text() {
-        return cast::from_text(code.to_text(), to);
+        return cast::from_text(code.into_text(), to);
     }
     match to {
         Type::String => cast::to_text(code, from).map(Code::Text),
         Type::Int | Type::Long => to_integer(code, from_ty, to),
         Type::Decimal { precision, scale } => to_decimal(code, from_ty, *precision, *scale).map(Code::Dec),
-        Type::Double if from.is_numeric() => Some(Code::Double(code.to_double(from_ty))),
-        Type::Float if from.is_numeric() => Some(Code::Double(map(code.to_double(from_ty), |x, _| to_float(x)))),
-        Type::Boolean if *from == Type::Int => Some(Code::Bool(map(code.to_long(), |n, _| Ok(n != 0)))),
-        Type::Date if from.is_timestamp() => Some(Code::Long(map(code.to_long(), |at, _| Ok(time::day_of(at))))),
+        Type::Double if from.is_numeric() => Some(Code::Double(code.into_double(from_ty))),
+        Type::Float if from.is_numeric() => Some(Code::Double(map(code.into_double(from_ty), |x, _| to_float(x)))),
+        Type::Boolean if *from == Type::Int => Some(Code::Bool(map(code.into_long(), |n, _| Ok(n != 0)))),
+        Type::Date if from.is_timestamp() => Some(Code::Long(map(code.into_long(), |at, _| Ok(time::day_of(at))))),
         Type::TimestampMicros if *from == Type::Date || from.is_timestamp() => {
-            Some(Code::Long(code.to_instant(from_ty)))
+            Some(Code::Long(code.into_instant(from_ty)))
         }
         _ => None,
     }
@@ -130,7 +130,7 @@ fn to_decimal(code: Code, from: &Ty, precision: u8, scale: u8) -> Option<Arg<Dec
             }
             cast::fit(decimal::from_double(x, significant, scale), precision, scale)
         })),
-        code if from.is_numeric() => Some(map(code.to_decimal(), move |n, _| {
+        code if from.is_numeric() => Some(map(code.into_decimal(), move |n, _| {
             cast::fit(decimal::rescale(n, from_scale, scale), precision, scale)
         })),
         _ => None,
@@ -147,5 +147,5 @@ fn to_float(x: f64) -> Result<f64, Fault> {
 
 /// A double for a function that takes nothing else.
 pub(super) fn as_double(arg: Typed) -> Arg<Double> {
-    arg.code.to_double(&arg.ty)
+    arg.code.into_double(&arg.ty)
 }

@@ -31,7 +31,7 @@ impl Checker<'_> {
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         for (when, then) in branches {
             conditions.push(match &subject {
-                None => self.truth(when, "when").map(|when| when.code.to_bool()),
+                None => self.truth(when, "when").map(|when| when.code.into_bool()),
                 Some(subject) => self.check(when).and_then(|when| {
                     let at = when.range.clone();
                     self.compare(BinaryOp::Equal, subject.typed.clone(), when, &at)
@@ -106,9 +106,9 @@ impl Checker<'_> {
             return self.fail(range, format!("`{name}` cannot compare values of {ty}"), "not for this type");
         }
         let code = match all_of_kind(codes)? {
-            Codes::Bool(all) => Code::Bool(extreme_of(all, move |a: bool, b| (b > a) == greatest && a != b)),
-            Codes::Long(all) => Code::Long(extreme_of(all, move |a: i64, b| (b > a) == greatest && a != b)),
-            Codes::Dec(all) => Code::Dec(extreme_of(all, move |a: i128, b| (b > a) == greatest && a != b)),
+            Codes::Bool(all) => Code::Bool(extreme_of(all, move |a: bool, b: bool| better(b.cmp(&a), greatest))),
+            Codes::Long(all) => Code::Long(extreme_of(all, move |a: i64, b: i64| better(b.cmp(&a), greatest))),
+            Codes::Dec(all) => Code::Dec(extreme_of(all, move |a: i128, b: i128| better(b.cmp(&a), greatest))),
             Codes::Double(all) => Code::Double(extreme_of(all, move |a, b| better(float_order(b, a), greatest))),
             Codes::Text(all) => {
                 Code::Text(extreme_of(all, move |a: &str, b: &str| better(b.as_bytes().cmp(a.as_bytes()), greatest)))
@@ -202,13 +202,13 @@ fn widened(typed: Typed, to: &Ty) -> Result<Code, crate::expr::error::Fault> {
         return Ok(typed.code);
     }
     Ok(match to {
-        Ty::Of(Type::Decimal { scale, .. }) => Code::Dec(typed.code.to_scale(typed.ty.scale(), *scale)?),
-        Ty::Of(Type::Double) => Code::Double(typed.code.to_double(&typed.ty)),
+        Ty::Of(Type::Decimal { scale, .. }) => Code::Dec(typed.code.into_scale(typed.ty.scale(), *scale)?),
+        Ty::Of(Type::Double) => Code::Double(typed.code.into_double(&typed.ty)),
         Ty::Of(Type::Float) => {
-            let wide: Arg<Double> = typed.code.to_double(&typed.ty);
+            let wide: Arg<Double> = typed.code.into_double(&typed.ty);
             Code::Double(map(wide, |x, _| Ok(f64::from(x as f32))))
         }
-        Ty::Of(Type::TimestampMicros) => Code::Long(typed.code.to_instant(&typed.ty)),
+        Ty::Of(Type::TimestampMicros) => Code::Long(typed.code.into_instant(&typed.ty)),
         _ => typed.code,
     })
 }
@@ -242,13 +242,13 @@ enum Codes {
 /// Codes of a common type are of one kind.
 fn all_of_kind(codes: Vec<Code>) -> Option<Codes> {
     Some(match codes.first()? {
-        Code::Bool(_) => Codes::Bool(codes.into_iter().map(Code::to_bool).collect()),
-        Code::Long(_) => Codes::Long(codes.into_iter().map(Code::to_long).collect()),
-        Code::Double(_) => Codes::Double(codes.into_iter().map(|code| code.to_double(&Ty::Null)).collect()),
-        Code::Dec(_) => Codes::Dec(codes.into_iter().map(Code::to_decimal).collect()),
-        Code::Text(_) => Codes::Text(codes.into_iter().map(Code::to_text).collect()),
-        Code::Interval(_) => Codes::Interval(codes.into_iter().map(Code::to_interval).collect()),
-        Code::Any(_) => Codes::Any(codes.into_iter().map(Code::to_any).collect()),
+        Code::Bool(_) => Codes::Bool(codes.into_iter().map(Code::into_bool).collect()),
+        Code::Long(_) => Codes::Long(codes.into_iter().map(Code::into_long).collect()),
+        Code::Double(_) => Codes::Double(codes.into_iter().map(|code| code.into_double(&Ty::Null)).collect()),
+        Code::Dec(_) => Codes::Dec(codes.into_iter().map(Code::into_decimal).collect()),
+        Code::Text(_) => Codes::Text(codes.into_iter().map(Code::into_text).collect()),
+        Code::Interval(_) => Codes::Interval(codes.into_iter().map(Code::into_interval).collect()),
+        Code::Any(_) => Codes::Any(codes.into_iter().map(Code::into_any).collect()),
     })
 }
 

@@ -28,7 +28,7 @@ impl Subject {
             return Some(Subject { typed, bind: None });
         }
         let ty = typed.ty.of()?.clone();
-        let bind = typed.code.to_value(&typed.ty);
+        let bind = typed.code.into_value(&typed.ty);
         Some(Subject { typed: Typed { code: Code::local(&ty), literal: None, ..typed }, bind: Some(bind) })
     }
 
@@ -80,23 +80,23 @@ impl Checker<'_> {
             return Some(Pair::of_numbers(left, right));
         }
         if left_ty.is_date() && right_ty.is_date() {
-            return Some(Pair::Long(left.code.to_long(), right.code.to_long()));
+            return Some(Pair::Long(left.code.into_long(), right.code.into_long()));
         }
         if (left_ty.is_instant() || left_ty.is_date()) && (right_ty.is_instant() || right_ty.is_date()) {
-            return Some(Pair::Long(left.code.to_instant(left_ty), right.code.to_instant(right_ty)));
+            return Some(Pair::Long(left.code.into_instant(left_ty), right.code.into_instant(right_ty)));
         }
         if left_ty.is_text() && right_ty.is_text() {
-            return Some(Pair::Text(left.code.to_text(), right.code.to_text()));
+            return Some(Pair::Text(left.code.into_text(), right.code.into_text()));
         }
         match (left_ty, right_ty) {
             (Ty::Null, Ty::Null) => Some(Pair::Text(Arg::null(), Arg::null())),
-            (Ty::Interval, Ty::Interval) => Some(Pair::Interval(left.code.to_interval(), right.code.to_interval())),
+            (Ty::Interval, Ty::Interval) => Some(Pair::Interval(left.code.into_interval(), right.code.into_interval())),
             (Ty::Of(Type::Boolean), Ty::Of(Type::Boolean)) => {
-                Some(Pair::Bool(left.code.to_bool(), right.code.to_bool()))
+                Some(Pair::Bool(left.code.into_bool(), right.code.into_bool()))
             }
             (Ty::Of(Type::Uuid), Ty::Of(Type::Uuid))
             | (Ty::Of(Type::Bytes | Type::Fixed(_)), Ty::Of(Type::Bytes | Type::Fixed(_))) => {
-                Some(Pair::Any(left.code.to_any(), right.code.to_any()))
+                Some(Pair::Any(left.code.into_any(), right.code.into_any()))
             }
             _ => self.no_comparison(op, left_ty, right_ty, range),
         }
@@ -108,12 +108,17 @@ impl Checker<'_> {
         let whole = |ty: &Ty| {
             matches!(ty, Ty::Of(Type::Array(_) | Type::Map(_) | Type::Record(_) | Type::Recursive(_) | Type::Union(_)))
         };
+        let boolean = |ty: &Ty| *ty == Ty::Of(Type::Boolean);
         let help = if whole(left) || whole(right) {
-            "arrays, maps, records and unions are compared element by element, or with is null"
+            Some("arrays, maps, records and unions are compared element by element, or with is null")
+        } else if left.is_text() || right.is_text() {
+            Some("cast one of them: cast(… as text)")
+        } else if boolean(left) || boolean(right) {
+            Some("a condition stands for itself: x, not x")
         } else {
-            "cast one of them: cast(… as text)"
+            None
         };
-        self.fail_with(error.help(help))
+        self.fail_with(ExprError { help: help.map(str::to_owned), ..error })
     }
 
     /// String literals and nulls take the type of the other side.
@@ -259,7 +264,7 @@ impl Checker<'_> {
         let checked: Vec<Checked> = all.iter().map(|ast| self.truth(ast, if and { "and" } else { "or" })).collect();
         let all: Vec<Typed> = checked.into_iter().collect::<Option<_>>()?;
         let nullable = all.iter().any(|one| one.nullable);
-        let code = either(all.into_iter().map(|one| one.code.to_bool()).collect(), and);
+        let code = either(all.into_iter().map(|one| one.code.into_bool()).collect(), and);
         Some(Typed::new(Code::Bool(code), Type::Boolean, nullable, range))
     }
 
@@ -278,17 +283,17 @@ impl Checker<'_> {
 
     pub(super) fn not(&mut self, arg: &Ast, range: Range<usize>) -> Checked {
         let arg = self.truth(arg, "not")?;
-        Some(Typed::new(Code::Bool(not(arg.code.to_bool())), Type::Boolean, arg.nullable, range))
+        Some(Typed::new(Code::Bool(not(arg.code.into_bool())), Type::Boolean, arg.nullable, range))
     }
 
     pub(super) fn is(&mut self, arg: &Ast, test: IsTest, negated: bool, range: Range<usize>) -> Checked {
         if test == IsTest::Null {
             let arg = self.check(arg)?;
-            let null = arg.code.is_null();
+            let null = arg.code.null_test();
             let code = if negated { not(null) } else { null };
             return Some(Typed::new(Code::Bool(code), Type::Boolean, false, range));
         }
-        let arg = self.truth(arg, "is")?.code.to_bool();
+        let arg = self.truth(arg, "is")?.code.into_bool();
         let wanted = match test {
             IsTest::True => Some(true),
             IsTest::False => Some(false),
@@ -368,13 +373,13 @@ impl Pair {
     /// Postgres's rule: exact numbers are compared exactly; beside a float both are doubles.
     fn of_numbers(left: Typed, right: Typed) -> Pair {
         if left.ty.is_float() || right.ty.is_float() {
-            return Pair::Double(left.code.to_double(&left.ty), right.code.to_double(&right.ty));
+            return Pair::Double(left.code.into_double(&left.ty), right.code.into_double(&right.ty));
         }
         if left.ty.is_integer() && right.ty.is_integer() {
-            return Pair::Long(left.code.to_long(), right.code.to_long());
+            return Pair::Long(left.code.into_long(), right.code.into_long());
         }
         let (mut left_scale, mut right_scale) = (left.ty.scale(), right.ty.scale());
-        let (mut left, mut right) = (left.code.to_decimal(), right.code.to_decimal());
+        let (mut left, mut right) = (left.code.into_decimal(), right.code.into_decimal());
         let lift = |arg: &mut Arg<Dec>, scale: &mut u8, to: u8| {
             if let Arg::Constant(Some(n)) = arg
                 && let Some(lifted) = decimal::rescale_exact(*n, *scale, to)

@@ -56,11 +56,11 @@ impl Checker<'_> {
             Err((message, help)) => return self.fail_with(ExprError::new(message, range, "not for these").help(help)),
         };
         let code = match &ty {
-            Type::Int => Code::Long(of_ints(BinaryOp::Modulo, left.code.to_long(), right.code.to_long())),
-            Type::Long => Code::Long(of_longs(BinaryOp::Modulo, left.code.to_long(), right.code.to_long())),
+            Type::Int => Code::Long(of_ints(BinaryOp::Modulo, left.code.into_long(), right.code.into_long())),
+            Type::Long => Code::Long(of_longs(BinaryOp::Modulo, left.code.into_long(), right.code.into_long())),
             ty => {
                 let (ls, rs) = (left.ty.scale(), right.ty.scale());
-                let (left, right) = (left.code.to_decimal(), right.code.to_decimal());
+                let (left, right) = (left.code.into_decimal(), right.code.into_decimal());
                 Code::Dec(of_decimals(BinaryOp::Modulo, (left, ls), (right, rs), Ty::Of(ty.clone()).scale()))
             }
         };
@@ -84,7 +84,7 @@ impl Checker<'_> {
         }
         let from = base.ty.scale();
         let to = from.max(LEAST_SCALE);
-        let code: Arg<Dec> = map2(base.code.to_decimal(), exponent.code.to_decimal(), move |base, exponent, _| {
+        let code: Arg<Dec> = map2(base.code.into_decimal(), exponent.code.into_decimal(), move |base, exponent, _| {
             let overflow = || EvalError::overflow("power", Type::Decimal { precision: decimal::MAX_DIGITS, scale: to });
             let exponent = i64::try_from(exponent).map_err(|_| overflow())?;
             if base == 0 && exponent < 0 {
@@ -105,7 +105,7 @@ impl Checker<'_> {
         };
         let to = from.max(LEAST_SCALE);
         let ty = Type::Decimal { precision: decimal::MAX_DIGITS, scale: to };
-        let code = map(arg.code.to_decimal(), move |n, _| match n {
+        let code = map(arg.code.into_decimal(), move |n, _| match n {
             n if n < 0 => Err(negative()),
             n => decimal::square_root(n, from, to).ok_or_else(|| {
                 EvalError::overflow("sqrt", Type::Decimal { precision: decimal::MAX_DIGITS, scale: to })
@@ -142,7 +142,7 @@ impl Checker<'_> {
         let zeros = u8::try_from((-digits).clamp(0, 39)).unwrap_or(39);
         let ty = Type::Decimal { precision: decimal::MAX_DIGITS, scale: to };
         let message_ty = ty.clone();
-        let code = map(arg.code.to_decimal(), move |n, _| {
+        let code = map(arg.code.into_decimal(), move |n, _| {
             let rounded = if zeros > decimal::MAX_DIGITS {
                 Some(0)
             } else if zeros > 0 {
@@ -184,7 +184,7 @@ fn self_abs(arg: &Typed) -> Typed {
 fn rounded(name: &str, arg: Typed, range: Range<usize>) -> Typed {
     let nullable = arg.nullable;
     if let Ty::Of(Type::Decimal { precision, scale }) = arg.ty {
-        let n = arg.code.to_decimal();
+        let n = arg.code.into_decimal();
         let fits = |n: Option<i128>| n.ok_or_else(|| EvalError::overflow("round", "decimal(38,0)"));
         let code = match name {
             "round" => map(n, move |n, _| fits(decimal::rescale(n, scale, 0))),

@@ -90,10 +90,10 @@ impl Checker<'_> {
         };
         let code: Arg<Bool> = match constant(&pattern) {
             Some(text) => match Like::read(&text, escape) {
-                Ok(like) => map(arg.code.to_text(), move |text, _| Ok(like.matches(text) != negated)),
+                Ok(like) => map(arg.code.into_text(), move |text, _| Ok(like.matches(text) != negated)),
                 Err(fault) => return self.fail(pattern.range, fault.to_string(), "not a pattern"),
             },
-            None => map2(arg.code.to_text(), pattern.code.to_text(), move |text, pattern, _| {
+            None => map2(arg.code.into_text(), pattern.code.into_text(), move |text, pattern, _| {
                 Ok(Like::read(pattern, escape)?.matches(text) != negated)
             }),
         };
@@ -123,11 +123,11 @@ impl Checker<'_> {
         };
         match replacement {
             None => {
-                let code = map(text.code.to_text(), move |text, _| Ok(regex.is_match(text)));
+                let code = map(text.code.into_text(), move |text, _| Ok(regex.is_match(text)));
                 Some(Typed::new(Code::Bool(code), Type::Boolean, nullable, range))
             }
             Some(replacement) => {
-                let code = map2(text.code.to_text(), replacement.code.to_text(), move |text, replacement, bump| {
+                let code = map2(text.code.into_text(), replacement.code.into_text(), move |text, replacement, bump| {
                     pattern::regex_replace((&regex, global), text, replacement, bump)
                 });
                 Some(Typed::new(Code::Text(code), Type::String, nullable, range))
@@ -154,7 +154,7 @@ impl Checker<'_> {
             .map(|(i, arg)| self.expect(name, arg, if numbers.contains(&i) { &INT } else { &STRING }));
         let expected: Vec<Checked> = expected.collect();
         let mut args = expected.into_iter().collect::<Option<Vec<Typed>>>()?.into_iter().map(|arg| arg.code);
-        let first = args.next()?.to_text();
+        let first = args.next()?.into_text();
         if name == "length" {
             let code = map(first, |text, _| Ok(text::length(text)));
             return Some(Typed::new(Code::Long(code), Type::Int, nullable, range));
@@ -173,19 +173,17 @@ fn text_code(name: &str, first: Arg<Text>, second: Option<Code>, third: Option<C
         "ltrim" => trimmed(first, second, ends(true, false)),
         "rtrim" => trimmed(first, second, ends(false, true)),
         "substring" => match third {
-            None => map2(first, second?.to_long(), |text, from, _| text::substring(text, from, None)),
-            Some(length) => map3(first, second?.to_long(), length.to_long(), |text, from, length, _| {
+            None => map2(first, second?.into_long(), |text, from, _| text::substring(text, from, None)),
+            Some(length) => map3(first, second?.into_long(), length.into_long(), |text, from, length, _| {
                 text::substring(text, from, Some(length))
             }),
         },
-        "lpad" => padded(first, second?.to_long(), third, true),
-        "rpad" => padded(first, second?.to_long(), third, false),
-        "replace" => {
-            map3(first, second?.to_text(), third?.to_text(), |text, from, to, bump| text::replace(text, from, to, bump))
-        }
+        "lpad" => padded(first, second?.into_long(), third, true),
+        "rpad" => padded(first, second?.into_long(), third, false),
+        "replace" => map3(first, second?.into_text(), third?.into_text(), text::replace),
         "split_part" => match constant_of(second.clone()?) {
-            Some(delimiter) => map2(first, third?.to_long(), move |text, n, _| text::split_part(text, &delimiter, n)),
-            None => map3(first, second?.to_text(), third?.to_long(), |text, delimiter, n, _| {
+            Some(delimiter) => map2(first, third?.into_long(), move |text, n, _| text::split_part(text, &delimiter, n)),
+            None => map3(first, second?.into_text(), third?.into_long(), |text, delimiter, n, _| {
                 text::split_part(text, delimiter, n)
             }),
         },
@@ -208,7 +206,7 @@ fn trimmed(text: Arg<Text>, characters: Option<Code>, ends: Ends) -> Arg<Text> {
     match (constant, characters) {
         (Some(characters), _) => map(text, move |text, _| Ok(text::trim(text, &characters, ends))),
         (None, Some(characters)) => {
-            map2(text, characters.to_text(), move |text, characters, _| Ok(text::trim(text, characters, ends)))
+            map2(text, characters.into_text(), move |text, characters, _| Ok(text::trim(text, characters, ends)))
         }
         (None, None) => text,
     }
@@ -217,7 +215,9 @@ fn trimmed(text: Arg<Text>, characters: Option<Code>, ends: Ends) -> Arg<Text> {
 fn padded(text: Arg<Text>, to: Arg<Long>, fill: Option<Code>, left: bool) -> Arg<Text> {
     match fill {
         None => map2(text, to, move |text, to, bump| text::pad(text, to, " ", left, bump)),
-        Some(fill) => map3(text, to, fill.to_text(), move |text, to, fill, bump| text::pad(text, to, fill, left, bump)),
+        Some(fill) => {
+            map3(text, to, fill.into_text(), move |text, to, fill, bump| text::pad(text, to, fill, left, bump))
+        }
     }
 }
 

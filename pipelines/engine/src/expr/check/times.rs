@@ -49,7 +49,7 @@ impl Checker<'_> {
         let part = self.unit(&unit);
         let at = self.instant(at);
         let (part, at) = part.zip(at)?;
-        let at = at.code.to_instant(&at.ty);
+        let at = at.code.into_instant(&at.ty);
         let code = match zone {
             None => map(at, move |at, _| time::truncate(part, at)),
             Some(zone) => match constant(&zone) {
@@ -59,7 +59,7 @@ impl Checker<'_> {
                 }
                 None => {
                     let zone = self.expect("date_trunc", zone, &Ty::Of(Type::String))?;
-                    map2(at, zone.code.to_text(), move |at, zone, _| match Tz::from_str(zone) {
+                    map2(at, zone.code.into_text(), move |at, zone, _| match Tz::from_str(zone) {
                         Ok(zone) => time::truncate_in(part, at, zone),
                         Err(_) => Err(EvalError::range("date_trunc", "the time zone is not known")),
                     })

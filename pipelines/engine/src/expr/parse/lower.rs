@@ -113,8 +113,15 @@ impl Lower<'_, '_> {
             Expr::Substring { expr: arg, substring_from, substring_for, special: _, shorthand: _ } => {
                 self.substring(arg, substring_from.as_deref(), substring_for.as_deref())
             }
-            Expr::Trim { expr: arg, trim_where, trim_what, trim_characters: None } => {
-                self.trim(arg, trim_where.as_ref(), trim_what.as_deref())
+            Expr::Trim { expr: arg, trim_where, trim_what, trim_characters } => {
+                let characters = match trim_characters.as_deref() {
+                    None => trim_what.as_deref(),
+                    Some([characters]) => Some(characters),
+                    Some(_) => {
+                        return Err(self.refused(("this form of trim".into(), Some("write btrim(x, 'chars')")), arg));
+                    }
+                };
+                self.trim(arg, trim_where.as_ref(), characters)
             }
             other => Err(self.refused(refuse::name(other), other)),
         }
@@ -455,7 +462,7 @@ impl Lower<'_, '_> {
                     }
                 };
                 if options.nulls_first.is_some() || with_fill.is_some() {
-                    return Err(not_here("`nulls first` and `nulls last`".into(), range.clone(), None));
+                    return Err(not_here("`nulls first` or `nulls last`".into(), range.clone(), None));
                 }
                 order.push(OrderBy { expr: self.expr(expr)?, descending });
             }

@@ -18,7 +18,7 @@ pub(super) fn name(expr: &Expr) -> (String, Option<&'static str>) {
         Expr::JsonAccess { .. } => ("JSON access", Some("write address.city or attributes['x']")),
         Expr::ILike { .. } => ("`ilike`", Some("write lower(x) like 'pattern'")),
         Expr::SimilarTo { .. } | Expr::RLike { .. } => ("`similar to`", Some("write regexp_like(x, 'pattern')")),
-        Expr::AnyOp { .. } | Expr::AllOp { .. } => ("`any` and `all`", Some("write x in (a, b, c)")),
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => ("`any` or `all`", Some("write x in (a, b, c)")),
         Expr::InUnnest { .. } | Expr::MemberOf(_) => ("membership of an array", None),
         Expr::Convert { .. } => ("`convert`", Some("write cast(x as type)")),
         Expr::AtTimeZone { .. } => {
@@ -80,10 +80,17 @@ pub(super) fn unary(op: UnaryOperator) -> (String, Option<&'static str>) {
 pub(super) fn keyword_help(source: &Source<'_>, range: &Range<usize>) -> Option<String> {
     let at = source.token_at(range.start);
     // A keyword that is read as the start of something fails at the token after it.
+    let count = |word: &str| source.words().filter(|w| w.eq_ignore_ascii_case(word)).count();
+    if count("case") != count("end") {
+        return Some("a case reads: case when … then … else … end".to_owned());
+    }
     for index in [Some(at), at.checked_sub(1)].into_iter().flatten() {
         let Some((Token::Word(word), _)) = source.tokens.get(index) else { continue };
         if word.quote_style.is_none() && word.keyword != sqlparser::keywords::Keyword::NoKeyword {
             return Some(match word.value.to_ascii_lowercase().as_str() {
+                "and" | "or" | "not" | "is" | "in" | "between" | "like" | "case" | "when" | "then" | "else" | "end" => {
+                    return None;
+                }
                 "trim" => "trim(x) takes off spaces; for others write btrim(x, 'chars')".to_owned(),
                 word => format!("where `{word}` is a column's name, quote it: \"{word}\""),
             });
