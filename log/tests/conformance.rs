@@ -2,6 +2,8 @@
 //!
 //! A case is a function of a [`Subject`]; the macro at the end runs each on memory and on SQLite.
 
+#![allow(clippy::unwrap_used)] // the functions that tests call are tests, which clippy does not see
+
 mod conformance {
     pub(crate) mod appends;
     pub(crate) mod consumers;

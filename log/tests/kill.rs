@@ -3,6 +3,8 @@
 //! A child, this same test binary, appends from many tasks at once and prints what was acknowledged. The parent kills it in
 //! the middle, opens the log again and looks for each acknowledged record, of this round and of all before.
 
+#![allow(clippy::unwrap_used)] // the functions that tests call are tests, which clippy does not see
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

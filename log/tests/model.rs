@@ -1,5 +1,7 @@
 //! Random appends, reads, retention and restarts against the simplest model of a partition: a vector and where it starts.
 
+#![allow(clippy::unwrap_used)] // the functions that tests call are tests, which clippy does not see
+
 use std::collections::BTreeMap;
 
 use headwater_log::{Header, Log, LogError, NewRecord, Offset, Partition, Record, TopicSpec, partition_for};

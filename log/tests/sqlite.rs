@@ -1,5 +1,7 @@
 //! What only a file can go through: several processes, locks, full disks, damage, other versions.
 
+#![allow(clippy::unwrap_used)] // the functions that tests call are tests, which clippy does not see
+
 use std::path::Path;
 use std::time::Duration;
 
