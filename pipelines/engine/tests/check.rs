@@ -21,13 +21,17 @@ fn environment(name: &str) -> Option<String> {
     (name == "DATA").then(|| "data".to_owned())
 }
 
-fn load(files: &Files) -> Result<Project, Report> {
-    let dir = tempfile::tempdir().unwrap();
+fn write(dir: &Path, files: &Files) {
     for (path, text) in files {
-        let file = dir.path().join(path);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
+        let file = dir.join(path);
+        let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&file, text));
+        written.unwrap_or_else(|error| panic!("{path}: {error}"));
     }
+}
+
+fn load(files: &Files) -> Result<Project, Report> {
+    let dir = tempfile::tempdir().expect("a folder for the case");
+    write(dir.path(), files);
     Project::load_with(dir.path(), None, &environment)
 }
 
@@ -106,7 +110,7 @@ fn cases(text: &str) -> Vec<(String, String)> {
 fn reports(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check").join(file);
     let mut out = String::new();
-    for (name, body) in cases(&std::fs::read_to_string(path).unwrap()) {
+    for (name, body) in cases(&std::fs::read_to_string(path).expect("the cases' file")) {
         let mut files = base();
         change(&mut files, body.trim_end_matches('\n'));
         out.push_str(&format!("=== {name}\n\n{}\n\n", report(&files)));
@@ -194,11 +198,7 @@ fn a_configuration_of_another_place() {
     let config = dir.path().join("profile.yaml");
     std::fs::write(&config, "stores: { operational: { sqlite: elsewhere.db } }\n").unwrap();
     let project = tempfile::tempdir().unwrap();
-    for (path, text) in &files {
-        let file = project.path().join(path);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
+    write(project.path(), &files);
     let loaded = Project::load_with(project.path(), Some(&config), &environment).unwrap();
     assert_eq!(loaded.config.stores.len(), 1);
     assert_eq!(loaded.path(Path::new("elsewhere.db")), project.path().join("elsewhere.db"));
