@@ -194,14 +194,20 @@ impl<'a> Run<'a> {
         turn::claim_key(&self.trail.topic, self.key)
     }
 
-    async fn land(&self, ticket: Option<&mut Ticket>, noted: Option<(Flight, Value)>) -> Result<Landed, Unwritten> {
+    async fn land(&self, mut ticket: Option<&mut Ticket>, noted: Option<(Flight, Value)>) -> Result<Landed, Unwritten> {
         if let Some(ticket) = ticket.as_deref().filter(|ticket| ticket.resumed)
             && let Some(flight) = ticket.noted()
         {
-            let place = self.flights.settle(flight).await.map_err(Unwritten::Unknown)?;
+            let place = self.flights.settle(flight).await?;
             return Ok(self.found(&flight.payload, place).await?);
         }
         if let Some((flight, record)) = noted {
+            // The attempt before this one may have been of a project where more was to be decided.
+            if let Some(ticket) = ticket.as_deref_mut().filter(|ticket| ticket.noted().is_none())
+                && !ticket.note(self.store, &flight).await?
+            {
+                return Err(taken_over());
+            }
             self.reached(Step::EventNoted);
             let place = self.flights.send(&flight).await?;
             self.reached(Step::EventWritten);
@@ -270,7 +276,7 @@ impl<'a> Run<'a> {
             (None, None) => true,
         };
         if !noted {
-            return Err(busy("this took too long, and somebody else took over; try again").into());
+            return Err(taken_over());
         }
         self.reached(Step::EventNoted);
         let place = self.flights.send(&flight).await?;
@@ -384,6 +390,10 @@ pub(crate) fn refused(command: &Command, caller: &Caller) -> Problem {
         None => Problem::unauthenticated(),
         Some(_) => Problem::forbidden(format!("this is for: {}", command.allow)),
     }
+}
+
+fn taken_over() -> Unwritten {
+    busy("this took too long, and somebody else took over; try again").into()
 }
 
 fn taken_by_another(fields: &[String]) -> Problem {

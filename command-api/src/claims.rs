@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 const READABLE_KEY_BYTES: usize = 200;
 /// How long a claim that was given up stays.
 pub(crate) const GIVEN_UP_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a claim stays that a crash left, and that nobody came to finish: nobody was told that it would be.
+pub(crate) const UNFINISHED_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A claim's place: what kind it is, and of what.
 #[derive(Clone, Debug, PartialEq, Eq)]

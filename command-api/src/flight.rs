@@ -136,12 +136,16 @@ impl Flights {
 
     /// Makes sure that an abandoned event is in the log. The caller has taken it over ([`Flight::renewed`]), so nobody else
     /// does the same at the same time.
-    pub(crate) async fn settle(&self, flight: &Flight) -> Result<Place, Problem> {
-        if let Some((place, _)) = self.find(&flight.trail, flight.event_id).await? {
+    ///
+    /// # Errors
+    /// [`Unwritten::Refused`] where it never will be: whatever notes it lets go of it.
+    pub(crate) async fn settle(&self, flight: &Flight) -> Result<Place, Unwritten> {
+        let found = self.find(&flight.trail, flight.event_id).await.map_err(Unwritten::Unknown)?;
+        if let Some((place, _)) = found {
             return Ok(place);
         }
         tracing::info!(event_id = %flight.event_id, topic = %flight.trail.topic, "an event was noted and not written; it is written now");
-        Ok(self.send(flight).await?)
+        self.send(flight).await
     }
 
     /// The event, if the log has it.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::claims::{ClaimKey, GIVEN_UP_KEPT, now_ms};
+use crate::claims::{ClaimKey, GIVEN_UP_KEPT, UNFINISHED_KEPT, now_ms};
 use crate::flight::{Flight, Flights, Trail, Unwritten, busy, is_past};
 use crate::settings::Settings;
 
@@ -131,7 +131,7 @@ impl Repeatable {
                     (found.map(|found| found.version), false, promise)
                 }
             };
-            if let Some(version) = self.claim.swap(store, expected, &promise, None).await? {
+            if let Some(version) = self.claim.swap(store, expected, &promise, Some(UNFINISHED_KEPT)).await? {
                 return Ok(Opened::Mine(Ticket { claim: self.claim.clone(), version, promise, resumed }));
             }
         }
@@ -156,7 +156,7 @@ impl Ticket {
     pub(crate) async fn note(&mut self, store: &Store, flight: &Flight) -> Result<bool, Unwritten> {
         let promise =
             Promise { state: State::Noted(flight.clone()), since_ms: flight.since_ms, ..self.promise.clone() };
-        let swapped = self.claim.swap(store, Some(self.version), &promise, None).await;
+        let swapped = self.claim.swap(store, Some(self.version), &promise, Some(UNFINISHED_KEPT)).await;
         let swapped = swapped.map_err(|error| Unwritten::Unknown(error.into()))?;
         if let Some(version) = swapped {
             self.version = version;
@@ -206,12 +206,16 @@ pub(crate) async fn fence(
                     Ticket { claim: claim.clone(), version: found.version, promise: promise.clone(), resumed: true };
                 let flight = flight.renewed();
                 if ticket.note(store, &flight).await? {
-                    return flights.settle(&flight).await.map(|_| ());
+                    return match flights.settle(&flight).await {
+                        Ok(_) => Ok(()),
+                        Err(Unwritten::Refused(_)) => ticket.give_up(store).await,
+                        Err(Unwritten::Unknown(problem)) => Err(problem),
+                    };
                 }
             }
             State::Deciding => {
                 // The same again, under a version that the attempt does not know.
-                if claim.swap(store, Some(found.version), promise, None).await?.is_some() {
+                if claim.swap(store, Some(found.version), promise, Some(UNFINISHED_KEPT)).await?.is_some() {
                     return Ok(());
                 }
             }

@@ -57,8 +57,14 @@ impl Turn {
             if flight.is_abandoned(flights.delivery_timeout) {
                 let flight = flight.renewed();
                 if turn.note(store, key, &flight).await? {
-                    let place = flights.settle(&flight).await?;
-                    turn.land(store, key, place).await?;
+                    match flights.settle(&flight).await {
+                        Ok(place) => turn.land(store, key, place).await?,
+                        Err(Unwritten::Refused(problem)) => {
+                            tracing::warn!(%problem, event_id = %flight.event_id, "an event was noted that the log refuses");
+                            turn.give_up(store, key).await?;
+                        }
+                        Err(Unwritten::Unknown(problem)) => return Err(problem),
+                    }
                 }
             } else if Instant::now() >= deadline {
                 return Err(busy("another command on the same key is under way; try again").code("turn-taken"));

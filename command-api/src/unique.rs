@@ -10,7 +10,7 @@ use headwater_http::Problem;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::claims::{ClaimKey, GIVEN_UP_KEPT, now_ms};
+use crate::claims::{ClaimKey, GIVEN_UP_KEPT, UNFINISHED_KEPT, now_ms};
 use crate::flight::{Flight, Flights, Place, Trail, Unwritten, busy, is_past};
 use crate::reads::Reads;
 use crate::turn::{self, Turn};
@@ -111,7 +111,7 @@ impl Hold {
                 decider: taker.decider.clone(),
                 state: State::Taken,
             };
-            if let Some(version) = claim.swap(store, version, &holding, None).await? {
+            if let Some(version) = claim.swap(store, version, &holding, Some(UNFINISHED_KEPT)).await? {
                 return Ok(Self { claim, version, holding });
             }
         }
@@ -124,7 +124,7 @@ impl Hold {
     /// Notes the event here, where no other claim decides its fate; false where somebody else has taken the value.
     pub(crate) async fn note(&mut self, around: Around<'_>, flight: &Flight) -> Result<bool, Unwritten> {
         let holding = Holding { state: State::Noted(flight.clone()), ..self.holding.clone() };
-        let swapped = self.claim.swap(around.reads.store, Some(self.version), &holding, None).await;
+        let swapped = self.claim.swap(around.reads.store, Some(self.version), &holding, Some(UNFINISHED_KEPT)).await;
         let swapped = swapped.map_err(|error| Unwritten::Unknown(error.into()))?;
         if let Some(version) = swapped {
             self.version = version;
@@ -181,8 +181,11 @@ impl Around<'_> {
                 let mut hold = Hold { claim: claim.clone(), version, holding: held.clone() };
                 let flight = flight.renewed();
                 if hold.note(*self, &flight).await? {
-                    let place = self.flights.settle(&flight).await?;
-                    hold.written(*self, place).await?;
+                    match self.flights.settle(&flight).await {
+                        Ok(place) => hold.written(*self, place).await?,
+                        Err(Unwritten::Refused(_)) => hold.give_up(*self).await?,
+                        Err(Unwritten::Unknown(problem)) => return Err(problem),
+                    }
                 }
                 Ok(None)
             }
