@@ -4,6 +4,7 @@
 //! is walked, newest bucket first). [`compile`] gathers every mistake of a declaration and names the view to declare where
 //! a query would scan.
 
+mod bucket;
 mod compile;
 mod join;
 mod unit;

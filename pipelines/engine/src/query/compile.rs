@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headwater_schemas::Type;
 
-use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, join};
+use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, bucket, join};
 use crate::allow::Allow;
 use crate::declare::query::{AnswerDecl, PAGE_DEFAULT, PAGE_MAX};
 use crate::declare::{QueryDecl, Text};
@@ -144,7 +144,7 @@ fn walk(
         return None;
     };
     let unit = view.buckets.get(column).and_then(Option::as_deref).and_then(Unit::parse);
-    match unit.filter(|_| found.ty.ty.is_timestamp()) {
+    match unit.filter(|unit| found.ty.ty.is_timestamp() && bucket::is_utc(view, column, *unit)) {
         Some(unit) => Some(Walk { column, unit, back: back.value }),
         None => {
             let message =

@@ -50,7 +50,13 @@ fn topic(domain: &str) -> Arc<Topic> {
 }
 
 fn topologies() -> Vec<Arc<Topology>> {
+    topologies_with("date_trunc('month', updated)")
+}
+
+/// The document domain, its documents by update in buckets of this expression.
+fn topologies_with(bucket: &str) -> Vec<Arc<Topology>> {
     let text = std::fs::read_to_string(root().join("pipelines/document/topology.yaml")).unwrap();
+    let text = text.replace("date_trunc('month', updated)", bucket);
     let decl = declare::topology::read(&node(&text), &mut Vec::new()).unwrap();
     let topics = [topic("document"), topic("user")];
     vec![Arc::new(crate::plan::compile(&decl, &topics).unwrap())]
@@ -214,4 +220,34 @@ fn places_are_of_the_words_themselves() {
     let errors = compile_all(text).remove(0).unwrap_err();
     let places: Vec<&str> = errors.iter().map(|error| &text[error.span.range.clone()]).collect();
     assert_eq!(places, ["nobody", "{name}"]);
+}
+
+#[test]
+fn only_what_begins_where_a_walk_steps_is_walked() {
+    let text = "queries:\n  q:\n    get: /d\n    allow: anyone\n    page: documents_by_update\n    walk: { month: { back: 9 } }\n";
+    let decl = declare::query::read(&node(text), &mut Vec::new()).unwrap().remove(0);
+    let units = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+    let mut cases: Vec<(String, bool)> = Vec::new();
+    for unit in units {
+        cases.push((format!("date_trunc('{unit}', updated)"), true));
+        cases.push((format!("date_trunc('{unit}', updated, 'UTC')"), true));
+        cases.push((format!("date_trunc('{unit}', updated) + interval '1 day'"), false));
+    }
+    for unit in ["day", "week", "month", "quarter"] {
+        for zone in ["Europe/Amsterdam", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Sydney"] {
+            cases.push((format!("date_trunc('{unit}', updated, '{zone}')"), false));
+        }
+    }
+    cases.push(("date_trunc('hour', updated, 'Asia/Kolkata')".into(), false));
+    // Whole hours away, hours begin together.
+    cases.push(("date_trunc('hour', updated, 'Europe/Amsterdam')".into(), true));
+    cases.push(("date_trunc('month', updated + interval '1 hour')".into(), false));
+    cases.push(("updated".into(), false));
+    for (bucket, walked) in cases {
+        let compiled = compile(&decl, &topologies_with(&bucket));
+        assert_eq!(compiled.is_ok(), walked, "{bucket}: {compiled:?}");
+        if let Err(errors) = compiled {
+            assert!(errors[0].message.starts_with("`month` is no time bucket"), "{bucket}: {errors:?}");
+        }
+    }
 }
