@@ -144,7 +144,7 @@ async fn calls_may_be_cancelled_anywhere() {
     for store in stores {
         let table = versions();
         store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
-        let (mut done, mut cut) = (0, 0);
+        let (mut done, mut cut) = (0i64, 0);
         for round in 0..300u64 {
             let from = next(&store).await;
             let to = from.unwrap_or(0) + 1;
@@ -171,6 +171,7 @@ async fn calls_may_be_cancelled_anywhere() {
         // A cancelled commit may still be under way, so the position is read again.
         let under_way = store.begin(&target(), &[]).await.unwrap();
         let from = next(&store).await;
+        assert!(from >= Some(done), "what was acknowledged is there: {from:?} of {done}");
         under_way.abandon().await;
         flush(&store, &[step(from, 1000)], &table, &ViewWrites::default()).await.unwrap();
     }

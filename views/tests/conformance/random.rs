@@ -290,7 +290,8 @@ async fn pages(store: &headwater_views::Store, script: &Script, oracle: &Oracle)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    // Shrinking is bounded: each step opens a store.
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn stores_hold_what_was_written(script in script()) {
