@@ -12,10 +12,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use headwater_engine::plan::Topology;
 use headwater_engine::table::Row;
+use headwater_http::telemetry;
 use headwater_log::Log;
 use headwater_runner::{Job, Settings};
 use headwater_schemas::registry::Registry;
 use headwater_views::{SqliteOptions, Store};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,9 @@ use meter::Meter;
 
 /// The topology that is measured.
 const TOPOLOGY: &str = "document";
+
+/// The runner's counter of rows put and deleted.
+const ROWS_WRITTEN: &str = "headwater_runner_rows_written_total{";
 
 /// Measure whole paths: events in a log to rows in a store
 #[derive(Debug, Args)]
@@ -73,11 +78,12 @@ struct Figure {
 }
 
 /// What every path starts from.
-pub(crate) struct Source {
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) log: Log,
-    pub(crate) registry: Registry,
-    pub(crate) events: usize,
+struct Source {
+    topology: Arc<Topology>,
+    log: Log,
+    registry: Registry,
+    events: usize,
+    metrics: PrometheusHandle,
 }
 
 impl Bench {
@@ -111,7 +117,8 @@ impl Bench {
         let cannot = |error: &dyn std::error::Error| Failure::because("the bench's own log cannot be made", error);
         let log = Log::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let registry = Registry::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
-        let source = Source { topology, log, registry, events: self.events };
+        let metrics = telemetry::metrics().map_err(|error| cannot(&error))?;
+        let source = Source { topology, log, registry, events: self.events, metrics };
         note(format!("Writing {} events to a log…", self.events));
         load::fill(&source).await?;
         let kinds =
@@ -162,6 +169,7 @@ async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failu
         settings: Settings::default(),
     };
     let stop = CancellationToken::new();
+    let before = rows_written(source);
     let meter = Meter::start();
     let worker = tokio::spawn(headwater_runner::run(job, stop.clone()));
     until_level(source, &store, generation).await?;
@@ -177,7 +185,14 @@ async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failu
     }
     store.close().await;
     let rows = tables.iter().map(|(name, rows)| (*name, rows.iter().collect()));
-    Ok(figure(source, kind, measured, 0, digest(rows)))
+    Ok(figure(source, kind, measured, rows_written(source) - before, digest(rows)))
+}
+
+/// What the runner has counted so far.
+fn rows_written(source: &Source) -> u64 {
+    let metrics = source.metrics.render();
+    let counts = metrics.lines().filter(|line| line.starts_with(ROWS_WRITTEN));
+    counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// Waits until the views reflect the whole log.

@@ -15,10 +15,13 @@ use crate::failure::Failure;
 const BATCH_RECORDS: usize = 10_000;
 const BATCH_BYTES: usize = 16 << 20;
 
-/// The rows of every view, by partition key, then by clustering key.
+/// The rows of a view, by partition key, then by clustering key.
+type View = HashMap<Vec<u8>, BTreeMap<Vec<u8>, Row>>;
+
+/// The rows of every view.
 pub(super) struct Rows<'t> {
     topology: &'t Topology,
-    views: Vec<HashMap<Vec<u8>, BTreeMap<Vec<u8>, Row>>>,
+    views: Vec<View>,
     pub(super) written: u64,
 }
 

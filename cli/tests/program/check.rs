@@ -35,7 +35,7 @@ fn five_mistakes_in_three_files_are_all_named_with_their_places() {
         ("topology.yaml:19:23", "mimetype", "`mime_type`"),
         ("commands.yaml:6:12", "DocumentAded", "`DocumentAdded`"),
         ("queries.yaml:10:22", "many", "whole number"),
-        ("queries.yaml:17:10", "total", "`totals`"),
+        ("queries.yaml:17:10", "there is no view `total`", "queries.yaml"),
     ] {
         for part in [place, named, offered] {
             assert!(ran.err.contains(part), "{part} is in:\n{}", ran.err);
