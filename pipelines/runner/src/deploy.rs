@@ -36,7 +36,8 @@ pub async fn deploy(store: &Store, topology: &Topology) -> Result<u32, DeployErr
         });
     }
     let generation = store.next_generation(&topology.name).await?;
-    store
+    // Two first starts at once: one of them creates, and both run what it created.
+    let running = store
         .create(&Deployment {
             topology: topology.name.clone(),
             generation,
@@ -45,7 +46,7 @@ pub async fn deploy(store: &Store, topology: &Topology) -> Result<u32, DeployErr
             fingerprint,
         })
         .await?;
-    Ok(generation)
+    Ok(running)
 }
 
 /// Drops what is deployed of a topology, so that it is folded anew from the log. The views are empty until then.

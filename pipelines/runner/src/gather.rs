@@ -131,7 +131,8 @@ impl Gatherer {
                 pending.next.insert((index, partition.0), next.0);
                 pending.ends.insert((index, partition.0), end.0);
                 for record in records {
-                    let size = record.payload.as_ref().map_or(0, |p| p.len()) + record.key.as_ref().map_or(0, |k| k.len());
+                    let size =
+                        record.payload.as_ref().map_or(0, |p| p.len()) + record.key.as_ref().map_or(0, |k| k.len());
                     pending.bytes += size;
                     pending.records.push(records::incoming(index, partition.0, record));
                 }
@@ -158,9 +159,7 @@ impl Gatherer {
         let names = &self.job.topology.topics;
         let next: Vec<_> = positions
             .iter()
-            .map(|((topic, partition), next)| {
-                (names[*topic].topic.name.clone(), Partition(*partition), Offset(*next))
-            })
+            .map(|((topic, partition), next)| (names[*topic].topic.name.clone(), Partition(*partition), Offset(*next)))
             .collect();
         if let Err(problem) = self.consumer.commit(&next).await {
             tracing::debug!(topology = self.job.topology.name, %problem, "the group's offsets were not written");

@@ -216,7 +216,8 @@ impl<'j> Writer<'j> {
         let topology = self.target.topology.clone();
         let rows = outcome.writes.iter().map(|w| w.puts.len() + w.deletes.len() + w.partition_deletes.len());
         histogram!("headwater_runner_flush_seconds", "topology" => topology.clone()).record(started.elapsed());
-        histogram!("headwater_runner_batch_records", "topology" => topology.clone()).record(outcome.records.len() as f64);
+        histogram!("headwater_runner_batch_records", "topology" => topology.clone())
+            .record(outcome.records.len() as f64);
         let counts = outcome.counts;
         let (hits, misses) = self.cache.take_counts();
         let totals = [
@@ -239,8 +240,7 @@ impl<'j> Writer<'j> {
             let last = outcome.records.iter().rev().find(|record| (record.topic, record.partition) == *place);
             let age_ms = last.map_or(0, |record| (now_ms - record.timestamp_ms).max(0));
             let topic = self.job.topology.topics[place.0].topic.name.clone();
-            let labels =
-                [("topology", topology.clone()), ("topic", topic), ("partition", place.1.to_string())];
+            let labels = [("topology", topology.clone()), ("topic", topic), ("partition", place.1.to_string())];
             gauge!("headwater_runner_lag_records", &labels).set(behind as f64);
             gauge!("headwater_runner_lag_seconds", &labels).set(if behind == 0 { 0.0 } else { age_ms as f64 / 1000.0 });
         }
@@ -266,7 +266,9 @@ pub(crate) fn log_ended(job: &Job, problem: LogError) -> Ended {
     let topology = job.topology.name.clone();
     match problem {
         LogError::TopicRecreated { topic, .. } => Ended::Fatal(RunError::TopicRecreated { topology, topic }),
-        problem if problem.is_transient() || matches!(problem, LogError::Closed) => Ended::Unavailable(problem.to_string()),
+        problem if problem.is_transient() || matches!(problem, LogError::Closed) => {
+            Ended::Unavailable(problem.to_string())
+        }
         source => Ended::Fatal(RunError::Log { topology, source }),
     }
 }
