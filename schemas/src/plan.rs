@@ -22,7 +22,8 @@
 //! Where this differs from a bare reading of the specification, it is so that no number changes its meaning unseen:
 //! - a writer's `timestamp-millis` read as `timestamp-micros` is converted; the reverse is refused;
 //! - decimals match where the scales are equal and the reader's precision is no smaller;
-//! - a logical type that is unknown here is never read as a known one;
+//! - a logical type that is unknown here is never read as a known one, nor a plain branch of a union as a
+//!   logical type;
 //! - of a reader's union, a branch of exactly the written type is preferred to one that needs a promotion.
 
 mod compile;

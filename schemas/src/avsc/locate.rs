@@ -143,7 +143,7 @@ mod tests {
             (vec![key("name")], (2, 16)),
             (vec![key("b")], (2, 26)),
             (vec![key("b"), Step::Index(0), key("x")], (2, 34)),
-            (vec![key("b"), Step::Index(1), Step::Index(2)], (3, 15)),
+            (vec![key("b"), Step::Index(1), Step::Index(2)], (3, 16)),
             (vec![key("b"), Step::Index(7)], (2, 26)),
         ] {
             assert_eq!(locate(text, &path), place, "{}", show(&path));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::matching::{Fit, describe, fit, is_logical, scalar, symbols, written_field};
+use super::matching::{Fit, describe, fit, is_logical, is_plain, scalar, symbols, written_field};
 use super::read::{Fill, Op, Program, Read, RecordPlan, Step};
 use super::skip::Skip;
 use super::{DecodePlan, ResolveError};
@@ -121,7 +121,8 @@ impl Compiler<'_> {
     /// Branches that the reader lacks are gaps, as long as it has one of them.
     fn union(&mut self, node: NodeId, branches: &[NodeId], reader: &FieldType) -> Option<Read> {
         let mark = self.errors.len();
-        let reads: Box<[Option<Read>]> = branches.iter().map(|branch| self.branch(*branch, reader)).collect();
+        let several = self.writer.branches(branches).nth(1).is_some();
+        let reads: Box<[Option<Read>]> = branches.iter().map(|branch| self.branch(*branch, reader, several)).collect();
         if reads.iter().all(Option::is_none) {
             self.errors.truncate(mark);
             self.fail(format!("expected {}, found {}", show(reader), describe(self.writer, node)));
@@ -138,13 +139,15 @@ impl Compiler<'_> {
         })
     }
 
-    fn branch(&mut self, branch: NodeId, reader: &FieldType) -> Option<Read> {
+    /// `several`: the writer has other branches, null aside, and means this one to be told from them.
+    fn branch(&mut self, branch: NodeId, reader: &FieldType, several: bool) -> Option<Read> {
         match self.writer.node(branch) {
             Node::Null if reader.nullable => Some(Read::Null),
             Node::Null => {
                 self.fail(format!("expected {}, found null, which the writer may send", show(reader)));
                 None
             }
+            node if several && is_logical(&reader.ty) && is_plain(node) => self.mismatch(branch, &reader.ty),
             _ => self.value(branch, &reader.ty),
         }
     }

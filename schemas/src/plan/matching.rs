@@ -83,6 +83,8 @@ pub(super) fn fit(layout: &Layout, writer: NodeId, reader: &Type) -> Fit {
         (Node::Foreign { base, .. }, _) if !is_logical(reader) => fit(layout, *base, reader),
         (node, _) => match scalar(node, reader) {
             None => Fit::None,
+            // Plain bytes are no decimal because a union happens to have one.
+            Some(_) if is_logical(reader) && is_plain(node) => Fit::None,
             Some(_) if is_same(node, reader) => Fit::Exact,
             Some(_) => Fit::Loose,
         },
@@ -108,6 +110,11 @@ fn is_same(writer: &Node, reader: &Type) -> bool {
         }
         _ => false,
     }
+}
+
+/// A type that a logical type may stand on.
+pub(super) fn is_plain(writer: &Node) -> bool {
+    matches!(writer, Node::Int | Node::Long | Node::Bytes | Node::String | Node::Fixed { .. })
 }
 
 pub(super) fn is_logical(reader: &Type) -> bool {

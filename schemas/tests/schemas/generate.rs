@@ -83,7 +83,9 @@ pub(crate) fn schema(fields: &[FieldShape]) -> Schema {
 }
 
 impl Shape {
-    pub(crate) fn json(&self, name: &str, names: Names) -> Json {
+    /// `path`: what a named type is called after, with its kind, so that it keeps its name in and out of unions.
+    pub(crate) fn json(&self, path: &str, names: Names) -> Json {
+        let name = &format!("{path}_{}", self.kind());
         match self {
             Shape::Boolean => json!("boolean"),
             Shape::Int => json!("int"),
@@ -110,14 +112,13 @@ impl Shape {
             Shape::Date => json!({"type": "int", "logicalType": "date"}),
             Shape::Millis => json!({"type": "long", "logicalType": "timestamp-millis"}),
             Shape::Micros => json!({"type": "long", "logicalType": "timestamp-micros"}),
-            Shape::Array(item) => json!({"type": "array", "items": item.json(&format!("{name}_i"), names)}),
-            Shape::Map(value) => json!({"type": "map", "values": value.json(&format!("{name}_v"), names)}),
+            Shape::Array(item) => json!({"type": "array", "items": item.json(&format!("{path}_i"), names)}),
+            Shape::Map(value) => json!({"type": "map", "values": value.json(&format!("{path}_v"), names)}),
             Shape::Record(fields) => schema_json(name, fields, names),
-            Shape::Nullable(inner, true) => json!(["null", inner.json(name, names)]),
-            Shape::Nullable(inner, false) => json!([inner.json(name, names), "null"]),
+            Shape::Nullable(inner, true) => json!(["null", inner.json(path, names)]),
+            Shape::Nullable(inner, false) => json!([inner.json(path, names), "null"]),
             Shape::Union(branches, null) => {
-                let mut list: Vec<Json> =
-                    branches.iter().map(|b| b.json(&format!("{name}_{}", b.kind()), names)).collect();
+                let mut list: Vec<Json> = branches.iter().map(|b| b.json(path, names)).collect();
                 if let Some(at) = null {
                     list.insert((*at).min(list.len()), json!("null"));
                 }
@@ -145,11 +146,13 @@ impl Shape {
         }
     }
 
-    /// What no two branches of a union that is read here may share.
+    /// What no two branches of a union may share to be told apart here, and by apache-avro.
     fn look(&self) -> Shape {
         match self {
             Shape::FixedUuid => Shape::Uuid,
-            Shape::FixedDecimal(p, s) => Shape::Decimal(*p, *s),
+            // apache-avro 0.22 takes a decimal for the first branch that is one, and a map for a record.
+            Shape::Map(_) | Shape::Record(_) => Shape::Record(vec![]),
+            Shape::Decimal(..) | Shape::FixedDecimal(..) => Shape::Decimal(1, 0),
             other => other.clone(),
         }
     }

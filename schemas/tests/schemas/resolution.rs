@@ -105,6 +105,7 @@ fn what_is_refused() {
         (&decimal(4, 2), "\"string\"", "f: expected string, found decimal(4,2)"),
         (r#"["null", "long"]"#, r#"["null", "int"]"#, "f: expected int, found long"),
         (r#"["string", "long"]"#, "\"int\"", "f: expected int, found union of string, long"),
+        ("\"bytes\"", &format!(r#"["int", {}]"#, decimal(4, 2)), "f: expected union of int, decimal(4,2), found bytes"),
         ("\"int\"", r#"["string", "bytes"]"#, "f: expected union of string, bytes, found int"),
         (
             r#"{"type": "array", "items": "long"}"#,
@@ -166,6 +167,14 @@ fn what_is_readable_in_part() {
             &[2],
             Malformed::SymbolNotRead,
             "f: C lacks the symbol B and has no default",
+        ),
+        (
+            format!(r#"[{}, {{"type": "fixed", "name": "F", "size": 1}}]"#, decimal(4, 2)),
+            decimal(4, 2),
+            &[0, 2, 7],
+            &[2, 7],
+            Malformed::BranchNotRead,
+            "f: expected decimal(4,2), found fixed(1)",
         ),
     ] {
         let (writer, reader) = (event(&writer), event(&reader));
