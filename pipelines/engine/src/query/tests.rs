@@ -118,81 +118,83 @@ fn a_join_may_be_a_whole_row() {
     assert!(compile_one(text).unwrap().joins[0].key.is_empty());
 }
 
+/// A query, and what is said of it.
+const MISTAKES: [(&str, &[&str]); 18] = [
+    ("get: /d\nallow: anyone\nrow: document", &["there is no view `document`"]),
+    (
+        "get: d\nallow: nobody\nrow: totals",
+        &["a path begins with `/`", "expected a rule in this `allow` rule, found `nobody`"],
+    ),
+    (
+        "get: \"/d/{name}\"\nallow: anyone\nrow: documents",
+        &["`name` is not in the key of view `documents`, so this query would scan the whole view"],
+    ),
+    (
+        "get: \"/d/{updated_by}\"\nallow: anyone\npage: documents_by_update\nwalk:\n  month: { back: 3 }",
+        &[
+            "`updated_by` is not in the partition of view `documents_by_update`, so this query would scan the whole view",
+        ],
+    ),
+    ("get: \"/d/{doc}\"\nallow: anyone\nrow: documents", &["view `documents` has no column `doc`"]),
+    ("get: \"/d/{id}\"\nallow: anyone\nrow: totals", &["view `totals` has no column `id`"]),
+    (
+        "get: \"/m/{month}\"\nallow: anyone\npage: documents_by_update\nwalk:\n  month: { back: 3 }",
+        &["`month` is walked, so the path cannot name it"],
+    ),
+    (
+        "get: /d\nallow: anyone\npage: documents",
+        &["a page of view `documents` would scan it: each of its partitions is one row"],
+    ),
+    ("get: /d\nallow: anyone\npage: totals", &["view `totals` has one row, so there is nothing to page"]),
+    (
+        "get: /d\nallow: anyone\npage: documents_by_update\nwalk:\n  updated: { back: 3 }",
+        &["`updated` is not a partition column of view `documents_by_update`"],
+    ),
+    (
+        "get: \"/d/{doc_id}\"\nallow: anyone\npage: document_versions\nwalk:\n  doc_id: { back: 3 }",
+        &["`doc_id` is no time bucket, so nothing says which partition comes before another"],
+    ),
+    (
+        "get: \"/d/{doc_id}\"\nallow: anyone\nfile: documents",
+        &["view `documents` has no column `content`, which a file needs"],
+    ),
+    (
+        "get: \"/d/{doc_id}/{number}\"\nallow: anyone\nfile: { view: document_versions, content: name, name: number }",
+        &[
+            "column `name` is a string, and content is what `upload()` gives: a record of `blob` (string), `sha256` (string or \
+             bytes) and `size` (long)",
+            "column `number` is a long, and a file's name is a string",
+        ],
+    ),
+    (
+        "get: \"/d/{doc_id}\"\nallow: anyone\nrow: documents\njoin:\n  e: \"author[created_by].email\"\n  name: \"authors[created_by].email\"\n  f: \"authors[created].email\"\n  g: \"authors[created_by].mail\"\n  h: \"authors[].email\"\n  i: authors.email",
+        &[
+            "there is no view `author`",
+            "the answer has a field `name` already",
+            "`created` is a timestamp-micros, and the key column `user_id` of view `authors` is a string",
+            "view `authors` has no column `mail`",
+            "view `authors` has a key of `user_id`: a join names its whole key",
+            "this is not a join",
+        ],
+    ),
+    (
+        "get: \"/d/{doc_id}/{number}\"\nallow: anyone\nfile: document_versions\njoin:\n  e: \"authors[created_by].email\"",
+        &["a file is answered as it is: it has no fields to join to"],
+    ),
+    (
+        "get: \"/d/{doc_id}\"\nallow: owner(created_by)\npage: document_versions",
+        &["the rows of a page may have different owners in `created_by`, which is no partition column"],
+    ),
+    (
+        "get: \"/d/{doc_id}\"\nallow: owner(versions)\nrow: documents",
+        &["column `versions` is a long, and a caller's subject is a string"],
+    ),
+    ("get: /live\nallow: anyone\nrow: totals", &["`/live` is a path that Headwater serves itself"]),
+];
+
 #[test]
 fn mistakes_are_named_all_at_once() {
-    let cases: [(&str, &[&str]); 18] = [
-        ("get: /d\nallow: anyone\nrow: document", &["there is no view `document`"]),
-        (
-            "get: d\nallow: nobody\nrow: totals",
-            &["a path begins with `/`", "expected a rule in this `allow` rule, found `nobody`"],
-        ),
-        (
-            "get: \"/d/{name}\"\nallow: anyone\nrow: documents",
-            &["`name` is not in the key of view `documents`, so this query would scan the whole view"],
-        ),
-        (
-            "get: \"/d/{updated_by}\"\nallow: anyone\npage: documents_by_update\nwalk:\n  month: { back: 3 }",
-            &[
-                "`updated_by` is not in the partition of view `documents_by_update`, so this query would scan the whole view",
-            ],
-        ),
-        ("get: \"/d/{doc}\"\nallow: anyone\nrow: documents", &["view `documents` has no column `doc`"]),
-        ("get: \"/d/{id}\"\nallow: anyone\nrow: totals", &["view `totals` has no column `id`"]),
-        (
-            "get: \"/m/{month}\"\nallow: anyone\npage: documents_by_update\nwalk:\n  month: { back: 3 }",
-            &["`month` is walked, so the path cannot name it"],
-        ),
-        (
-            "get: /d\nallow: anyone\npage: documents",
-            &["a page of view `documents` would scan it: each of its partitions is one row"],
-        ),
-        ("get: /d\nallow: anyone\npage: totals", &["view `totals` has one row, so there is nothing to page"]),
-        (
-            "get: /d\nallow: anyone\npage: documents_by_update\nwalk:\n  updated: { back: 3 }",
-            &["`updated` is not a partition column of view `documents_by_update`"],
-        ),
-        (
-            "get: \"/d/{doc_id}\"\nallow: anyone\npage: document_versions\nwalk:\n  doc_id: { back: 3 }",
-            &["`doc_id` is no time bucket, so nothing says which partition comes before another"],
-        ),
-        (
-            "get: \"/d/{doc_id}\"\nallow: anyone\nfile: documents",
-            &["view `documents` has no column `content`, which a file needs"],
-        ),
-        (
-            "get: \"/d/{doc_id}/{number}\"\nallow: anyone\nfile: { view: document_versions, content: name, name: number }",
-            &[
-                "column `name` is a string, and content is what `upload()` gives: a record of `blob` (string), `sha256` (string or \
-             bytes) and `size` (long)",
-                "column `number` is a long, and a file's name is a string",
-            ],
-        ),
-        (
-            "get: \"/d/{doc_id}\"\nallow: anyone\nrow: documents\njoin:\n  e: \"author[created_by].email\"\n  name: \"authors[created_by].email\"\n  f: \"authors[created].email\"\n  g: \"authors[created_by].mail\"\n  h: \"authors[].email\"\n  i: authors.email",
-            &[
-                "there is no view `author`",
-                "the answer has a field `name` already",
-                "`created` is a timestamp-micros, and the key column `user_id` of view `authors` is a string",
-                "view `authors` has no column `mail`",
-                "view `authors` has a key of `user_id`: a join names its whole key",
-                "this is not a join",
-            ],
-        ),
-        (
-            "get: \"/d/{doc_id}/{number}\"\nallow: anyone\nfile: document_versions\njoin:\n  e: \"authors[created_by].email\"",
-            &["a file is answered as it is: it has no fields to join to"],
-        ),
-        (
-            "get: \"/d/{doc_id}\"\nallow: owner(created_by)\npage: document_versions",
-            &["the rows of a page may have different owners in `created_by`, which is no partition column"],
-        ),
-        (
-            "get: \"/d/{doc_id}\"\nallow: owner(versions)\nrow: documents",
-            &["column `versions` is a long, and a caller's subject is a string"],
-        ),
-        ("get: /live\nallow: anyone\nrow: totals", &["`/live` is a path that Headwater serves itself"]),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in MISTAKES {
         let errors = compile_one(text).expect_err(text);
         let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
         assert_eq!(messages, expected, "{text}");
