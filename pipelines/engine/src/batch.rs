@@ -35,7 +35,7 @@ pub struct Record {
 enum Meaning {
     Event {
         event: usize,
-        plan: DecodePlan,
+        plan: Box<DecodePlan>,
     },
     /// Listed under `ignore:`, or read by no view.
     Ignored,
@@ -96,7 +96,7 @@ impl Decoder {
             Some(event) if plan.events[event].used => {
                 let reader = &plan.topic.events[event].schema.record;
                 match DecodePlan::compile(writer, reader, &plan.events[event].needed) {
-                    Ok(plan) => Meaning::Event { event, plan },
+                    Ok(plan) => Meaning::Event { event, plan: Box::new(plan) },
                     Err(problem) => Meaning::Refused(format!("the writer's schema does not resolve: {problem}")),
                 }
             }

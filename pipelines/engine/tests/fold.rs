@@ -170,7 +170,7 @@ fn fold(topology: &Arc<Topology>, records: &[Record], cuts: &[u8]) -> (Rows, Vec
         let end = (at + 1 + usize::from(cut % 7)).min(records.len());
         // Some records again, from before the batch.
         let from = at.saturating_sub(usize::from(cut / 7 % 4));
-        if cut % 5 == 0 {
+        if cut.is_multiple_of(5) {
             cache.clear();
         }
         let batch = Batch::decode(&decoder, records[from..end].to_vec(), &mut next);
