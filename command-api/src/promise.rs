@@ -66,7 +66,7 @@ impl Promise {
 /// What a request with a key finds.
 pub(crate) enum Opened {
     Answered(Answer),
-    Mine(Ticket),
+    Mine(Box<Ticket>),
 }
 
 /// A key that this attempt holds.
@@ -132,7 +132,8 @@ impl Repeatable {
                 }
             };
             if let Some(version) = self.claim.swap(store, expected, &promise, Some(UNFINISHED_KEPT)).await? {
-                return Ok(Opened::Mine(Ticket { claim: self.claim.clone(), version, promise, resumed }));
+                let ticket = Ticket { claim: self.claim.clone(), version, promise, resumed };
+                return Ok(Opened::Mine(Box::new(ticket)));
             }
         }
     }

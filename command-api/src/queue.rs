@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
+/// Who is at the front, and who waits, of each key.
+type ByKey = HashMap<Vec<u8>, Arc<Turn<()>>>;
+
 /// Queues by key; a key that nobody waits for costs nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Queues(Arc<Mutex<HashMap<Vec<u8>, Arc<Turn<()>>>>>);
+pub(crate) struct Queues(Arc<Mutex<ByKey>>);
 
 /// The front of a queue, until dropped.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl Queues {
         front
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<Turn<()>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ByKey> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -113,10 +113,21 @@ fn one(command: &str) -> Result<Arc<Command>, Vec<String>> {
 const MAKE: &str = "    post: /things\n    allow: signed_in\n    emits: Made\n";
 const SET: &str = "    set:\n      id: new_id()\n      by: actor()\n      content: upload()\n";
 
+const CHANGE: &str = "    put: \"/things/{id}\"\n    allow: signed_in\n    on: things\n    emits: Changed\n";
+
+/// Commands, and what is wrong with each.
+type Cases = Vec<(String, &'static [&'static str])>;
+
+fn check(cases: Cases) {
+    for (command, expected) in cases {
+        let found = one(&command).err().unwrap_or_default();
+        assert_eq!(found, expected, "{command}");
+    }
+}
+
 #[test]
-fn mistakes_are_named_where_they_are() {
-    let change = "    put: \"/things/{id}\"\n    allow: signed_in\n    on: things\n    emits: Changed\n";
-    let cases: Vec<(String, &[&str])> = vec![
+fn fields_that_cannot_be_given_are_named_where_they_are() {
+    check(vec![
         (format!("{MAKE}    set:\n      idd: new_id()\n"), &["idd: event `Made` has no field `idd`"]),
         ("    post: /things\n    allow: signed_in\n    emits: Mad\n".into(), &["Mad: there is no event `Mad`"]),
         (
@@ -141,9 +152,15 @@ fn mistakes_are_named_where_they_are() {
             &["actor(): `name` may not be null, and `actor()` is where nobody is signed in"],
         ),
         (
-            format!("{change}    set:\n      name: \"told[id].text\"\n"),
+            format!("{CHANGE}    set:\n      name: \"told[id].text\"\n"),
             &["told[id].text: `told` is not the view that `on:` names"],
         ),
+    ]);
+}
+
+#[test]
+fn rows_and_values_that_cannot_be_held_are_named_where_they_are() {
+    check(vec![
         (
             "    put: /things\n    allow: anyone\n    on: things\n    emits: Changed\n".into(),
             &["/things: the path does not name the key of view `things`"],
@@ -162,7 +179,7 @@ fn mistakes_are_named_where_they_are() {
         ),
         (
             format!(
-                "{change}    require:\n      - that: name\n        say: x\n      - that: size > 0\n        say: x\n        status: 503\n"
+                "{CHANGE}    require:\n      - that: name\n        say: x\n      - that: size > 0\n        say: x\n        status: 503\n"
             ),
             &[
                 "name: a requirement is true or false, and this is string",
@@ -178,7 +195,7 @@ fn mistakes_are_named_where_they_are() {
             &["things: view `things` is not a re-keyed copy of a view that `Made` feeds"],
         ),
         (
-            format!("{change}    unique: things_by_maker\n"),
+            format!("{CHANGE}    unique: things_by_maker\n"),
             &["things_by_maker: what `Changed` makes of `things.made_by` is not known from the event"],
         ),
         (
@@ -197,11 +214,7 @@ fn mistakes_are_named_where_they_are() {
             "    put: \"/things/{id}\"\n    allow: owner(maker)\n    on: things\n    emits: Changed\n".into(),
             &["maker: the row has no column `maker`"],
         ),
-    ];
-    for (command, expected) in cases {
-        let found = one(&command).err().unwrap_or_default();
-        assert_eq!(found, expected, "{command}");
-    }
+    ]);
 }
 
 fn facts<'a>(params: &'a [Option<Value>], body: &'a [Option<Value>], row: Option<&'a Row>) -> Facts<'a> {
