@@ -15,9 +15,20 @@ pub(crate) const MAX_DIGITS: u8 = 38;
 const LIMIT: i128 = 10i128.pow(38);
 
 /// 10^n, for n up to 38.
-pub(crate) const fn power_of_ten(n: u8) -> i128 {
-    10i128.pow(if n > MAX_DIGITS { MAX_DIGITS as u32 } else { n as u32 })
+#[inline]
+pub(crate) fn power_of_ten(n: u8) -> i128 {
+    POWERS[usize::from(n.min(MAX_DIGITS))]
 }
+
+const POWERS: [i128; MAX_DIGITS as usize + 1] = {
+    let mut powers = [1i128; MAX_DIGITS as usize + 1];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
 
 #[inline]
 fn fit(unscaled: i128) -> Option<i128> {
@@ -88,6 +99,15 @@ pub(crate) fn divide(left: (i128, u8), right: (i128, u8), scale: u8) -> Option<i
     let (dividend, divisor) = if up >= u32::from(left.1) {
         if left.0 == 0 {
             return Some(0);
+        }
+        // What fits 128 bits is divided in them: most of what there is.
+        if let Ok(shift) = u8::try_from(up - u32::from(left.1))
+            && shift <= MAX_DIGITS
+            && let Some(dividend) = left.0.checked_mul(power_of_ten(shift))
+            && let (Some(dividend), Some(divisor)) = (fit(dividend), fit(right.0))
+        {
+            let positive = divide_rounding(dividend, divisor.abs());
+            return Some(if divisor < 0 { -positive } else { positive });
         }
         // What is too wide for 256 bits is at least 5·10^76, and its quotient at least 5·10^38: out of range all the same.
         let dividend = I256::from(left.0).checked_mul(wide_power_of_ten(up - u32::from(left.1))?)?;

@@ -27,6 +27,9 @@ pub(crate) type Eval<T> = Result<Option<T>, Fault>;
 /// A family of types that compute alike.
 pub(crate) trait Kind: 'static {
     type Of<'a>: Copy;
+    /// As a closure hands it on. An `i128` goes in halves: beside a 16-byte value the tags of [`Eval`] are 16 bytes wide,
+    /// written in two steps and read in one, which costs more than the arithmetic.
+    type Handed<'a>: Copy;
     /// A constant; owned by the expression.
     type Owned: Clone + Send + Sync + 'static;
 
@@ -36,6 +39,10 @@ pub(crate) trait Kind: 'static {
     fn constant<'a>(owned: &Self::Owned, bump: &'a Bump) -> Self::Of<'a>;
 
     fn own(of: Self::Of<'_>) -> Self::Owned;
+
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_>;
+
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_>;
 }
 
 pub(crate) struct Bool;
@@ -60,7 +67,7 @@ pub(crate) struct Span {
     pub(crate) micros: i64,
 }
 
-pub(crate) type Closure<K> = Arc<dyn for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<<K as Kind>::Of<'a>> + Send + Sync>;
+pub(crate) type Closure<K> = Arc<dyn for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<<K as Kind>::Handed<'a>> + Send + Sync>;
 
 /// Where a node's value comes from.
 pub(crate) enum Arg<K: Kind> {
@@ -77,7 +84,7 @@ pub(crate) enum Arg<K: Kind> {
 }
 
 impl<K: Kind> Arg<K> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<'a>(&self, ctx: &Ctx<'_, 'a>) -> Eval<K::Of<'a>> {
         match self {
             Arg::Slot { index, scale } => match ctx.slots.get(*index) {
@@ -87,14 +94,22 @@ impl<K: Kind> Arg<K> {
             Arg::Local { scale } => ctx.local.map_or_else(|| Err(no_slot(0)), |value| K::read(value, *scale)),
             Arg::Constant(None) => Ok(None),
             Arg::Constant(Some(owned)) => Ok(Some(K::constant(owned, ctx.bump))),
-            Arg::Computed(closure) => closure(ctx),
+            Arg::Computed(closure) => match closure(ctx) {
+                Ok(Some(handed)) => Ok(Some(K::take(handed))),
+                Ok(None) => Ok(None),
+                Err(fault) => Err(fault),
+            },
         }
     }
 
     pub(crate) fn computed(
         closure: impl for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<K::Of<'a>> + Send + Sync + 'static,
     ) -> Arg<K> {
-        Arg::Computed(Arc::new(closure))
+        Arg::Computed(Arc::new(move |ctx: &Ctx<'_, '_>| match closure(ctx) {
+            Ok(Some(value)) => Ok(Some(K::hand(value))),
+            Ok(None) => Ok(None),
+            Err(fault) => Err(fault),
+        }))
     }
 
     pub(crate) fn null() -> Arg<K> {
@@ -197,9 +212,10 @@ pub(crate) fn variant(value: &ValueRef<'_>) -> &'static str {
 
 impl Kind for Bool {
     type Of<'a> = bool;
+    type Handed<'a> = bool;
     type Owned = bool;
 
-    #[inline]
+    #[inline(always)]
     fn read(value: &ValueRef<'_>, _: u8) -> Eval<bool> {
         match value {
             ValueRef::Boolean(b) => Ok(Some(*b)),
@@ -216,13 +232,24 @@ impl Kind for Bool {
     fn own(of: bool) -> bool {
         of
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
+    }
 }
 
 impl Kind for Long {
     type Of<'a> = i64;
+    type Handed<'a> = i64;
     type Owned = i64;
 
-    #[inline]
+    #[inline(always)]
     fn read(value: &ValueRef<'_>, _: u8) -> Eval<i64> {
         match value {
             ValueRef::Long(n) | ValueRef::Timestamp(n) => Ok(Some(*n)),
@@ -240,13 +267,24 @@ impl Kind for Long {
     fn own(of: i64) -> i64 {
         of
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
+    }
 }
 
 impl Kind for Double {
     type Of<'a> = f64;
+    type Handed<'a> = f64;
     type Owned = f64;
 
-    #[inline]
+    #[inline(always)]
     fn read(value: &ValueRef<'_>, _: u8) -> Eval<f64> {
         match value {
             ValueRef::Double(x) => Ok(Some(*x)),
@@ -266,13 +304,25 @@ impl Kind for Double {
     fn own(of: f64) -> f64 {
         of
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
+    }
 }
 
 impl Kind for Dec {
     type Of<'a> = i128;
+    /// The upper half, the lower half.
+    type Handed<'a> = (i64, u64);
     type Owned = i128;
 
-    #[inline]
+    #[inline(always)]
     fn read(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
         match value {
             ValueRef::Decimal(d) if d.scale == scale => Ok(Some(d.unscaled)),
@@ -291,6 +341,16 @@ impl Kind for Dec {
     fn own(of: i128) -> i128 {
         of
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        ((of >> 64) as i64, of as u64)
+    }
+
+    #[inline(always)]
+    fn take((high, low): Self::Handed<'_>) -> Self::Of<'_> {
+        i128::from(high) << 64 | i128::from(low)
+    }
 }
 
 /// A decimal that was written with another scale than its type's is the same number, if that scale can say it.
@@ -307,9 +367,10 @@ fn rescaled(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
 
 impl Kind for Text {
     type Of<'a> = &'a str;
+    type Handed<'a> = &'a str;
     type Owned = Box<str>;
 
-    #[inline]
+    #[inline(always)]
     fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<&'a str> {
         match value {
             ValueRef::String(s) => Ok(Some(s)),
@@ -328,10 +389,21 @@ impl Kind for Text {
     fn own(of: &str) -> Box<str> {
         of.into()
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
+    }
 }
 
 impl Kind for Interval {
     type Of<'a> = Span;
+    type Handed<'a> = Span;
     type Owned = Span;
 
     fn read(value: &ValueRef<'_>, _: u8) -> Eval<Span> {
@@ -349,13 +421,24 @@ impl Kind for Interval {
     fn own(of: Span) -> Span {
         of
     }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
+    }
 }
 
 impl Kind for Any {
     type Of<'a> = ValueRef<'a>;
+    type Handed<'a> = ValueRef<'a>;
     type Owned = Value;
 
-    #[inline]
+    #[inline(always)]
     fn read<'a>(value: &ValueRef<'a>, _: u8) -> Eval<ValueRef<'a>> {
         Ok(Some(*value).filter(|value| !value.is_null()))
     }
@@ -366,5 +449,15 @@ impl Kind for Any {
 
     fn own(of: ValueRef<'_>) -> Value {
         of.to_owned()
+    }
+
+    #[inline(always)]
+    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+        of
+    }
+
+    #[inline(always)]
+    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+        handed
     }
 }

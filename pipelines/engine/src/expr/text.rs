@@ -7,8 +7,13 @@ use super::error::{EvalError, Fault, MAX_TEXT};
 
 /// Each character that has one lower case; what has several (`İ`) takes the first.
 pub(crate) fn lower<'a>(text: &'a str, bump: &'a Bump) -> &'a str {
-    if !text.chars().any(|c| c.is_uppercase() || !c.is_ascii()) {
-        return text;
+    if text.is_ascii() {
+        if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return text;
+        }
+        let lower = bump.alloc_str(text);
+        lower.make_ascii_lowercase();
+        return lower;
     }
     let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
     BumpString::from_iter_in(text.chars().map(lower), bump).into_bump_str()
@@ -16,6 +21,11 @@ pub(crate) fn lower<'a>(text: &'a str, bump: &'a Bump) -> &'a str {
 
 /// Each character that has one upper case; what has several (`ß`) stays.
 pub(crate) fn upper<'a>(text: &'a str, bump: &'a Bump) -> &'a str {
+    if text.is_ascii() {
+        let upper = bump.alloc_str(text);
+        upper.make_ascii_uppercase();
+        return upper;
+    }
     let upper = |c: char| {
         let mut cases = c.to_uppercase();
         match (cases.next(), cases.next()) {
