@@ -218,7 +218,7 @@ impl World {
         RowTag::new(self.generation, row.position, b"").to_string()
     }
 
-    /// How many claims of any kind say that something is under way for ever: none may be left.
+    /// Every file of the blob store: content, notes of uploads, and what is half written.
     pub(crate) fn blobs(&self) -> Vec<PathBuf> {
         files_below(self.api.blob_folder.as_deref().expect("a folder"))
     }
