@@ -23,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::{self, Deployed, Environment};
 use crate::failure::Failure;
 
+/// How long the workers may take to write what they have read, at the end.
+const DRAIN: Duration = Duration::from_secs(20);
+
 /// How often records beyond their topic's retention are removed.
 const RETENTION_EVERY: Duration = Duration::from_secs(10 * 60);
 
@@ -81,7 +84,12 @@ impl Serving {
         self.stop_requests.cancel();
         let drained = self.requests.await;
         self.stop_workers.cancel();
-        while self.workers.join_next().await.is_some() {}
+        let workers = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, workers).await.is_err() {
+            // A flush that hangs is undone with its worker; the positions in the store say where to go on.
+            tracing::warn!("the workers did not drain in time and are stopped");
+            self.workers.shutdown().await;
+        }
         self.environment.close().await;
         match drained {
             Ok(Ok(_)) => Ok(()),

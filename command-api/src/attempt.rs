@@ -178,8 +178,9 @@ impl Attempt {
                 warn(ticket.keep(run.store, &landed.answer, settings.answers_kept).await);
                 settings.reached(Step::AnswerKept);
             }
-            Err(Unwritten::Refused(_)) => warn(ticket.give_up(run.store).await),
-            Err(Unwritten::Unknown(_)) => {}
+            Err(Unwritten::Refused(_)) if !ticket.unsettled => warn(ticket.give_up(run.store).await),
+            // The event may be in the log all the same: whoever comes next finds out.
+            Err(_) => {}
         }
         landed
     }
@@ -195,11 +196,12 @@ impl<'a> Run<'a> {
     }
 
     async fn land(&self, mut ticket: Option<&mut Ticket>, noted: Option<(Flight, Value)>) -> Result<Landed, Unwritten> {
-        if let Some(ticket) = ticket.as_deref().filter(|ticket| ticket.resumed)
-            && let Some(flight) = ticket.noted()
+        if let Some(ticket) = ticket.as_deref_mut().filter(|ticket| ticket.resumed)
+            && let Some(flight) = ticket.noted().cloned()
         {
-            let place = self.flights.settle(flight).await?;
-            return Ok(self.found(&flight.payload, place).await?);
+            let settled = self.flights.settle(&flight).await;
+            ticket.unsettled = !matches!(settled, Err(Unwritten::Refused(_)));
+            return Ok(self.found(&flight.payload, settled?).await?);
         }
         if let Some((flight, record)) = noted {
             // The attempt before this one may have been of a project where more was to be decided.
@@ -213,6 +215,10 @@ impl<'a> Run<'a> {
             self.reached(Step::EventWritten);
             return Ok(self.landed(&record, place));
         }
+        if let Some(ticket) = ticket.as_deref_mut().filter(|_| !self.attempt.command().takes_turns) {
+            // Nothing is sent before it is noted in the key itself, and nothing is.
+            ticket.unsettled = false;
+        }
         let mut held = None;
         let landed = match self.attempt.command().takes_turns {
             true => self.in_turn(ticket, &mut held).await,
@@ -225,15 +231,22 @@ impl<'a> Run<'a> {
     }
 
     /// One command at a time on this key.
-    async fn in_turn(&self, ticket: Option<&mut Ticket>, held: &mut Option<Held<'a>>) -> Result<Landed, Unwritten> {
+    async fn in_turn(&self, mut ticket: Option<&mut Ticket>, held: &mut Option<Held<'a>>) -> Result<Landed, Unwritten> {
         let claim = self.turn_key();
         let _front = self.queue(&self.attempt.server.turns, &claim).await?;
         loop {
             let mut turn = Turn::read(self.store, self.flights, &claim, self.deadline).await?;
-            if let Some(ticket) = ticket.as_deref().filter(|ticket| ticket.resumed)
-                && let Some((place, record)) = self.flights.find(ticket.trail(), self.attempt.envelope.event_id).await?
-            {
-                return Ok(self.found(&record.payload.unwrap_or_default(), place).await?);
+            if let Some(ticket) = ticket.as_deref_mut() {
+                if !ticket.is_mine(self.store).await? {
+                    return Err(taken_over());
+                }
+                if ticket.resumed {
+                    let written = self.flights.find(ticket.trail(), self.attempt.envelope.event_id).await?;
+                    if let Some((place, record)) = written {
+                        return Ok(self.found(&record.payload.unwrap_or_default(), place).await?);
+                    }
+                    ticket.unsettled = false;
+                }
             }
             let row = self.row(&turn).await?;
             let (flight, record) = self.decided(row.as_ref()).await?;

@@ -77,6 +77,8 @@ pub(crate) struct Ticket {
     promise: Promise,
     /// An earlier attempt was here: its event may be in the log.
     pub(crate) resumed: bool,
+    /// It is not known yet whether that event is in the log, so the key may not be freed, whatever goes wrong.
+    pub(crate) unsettled: bool,
 }
 
 impl Repeatable {
@@ -132,7 +134,7 @@ impl Repeatable {
                 }
             };
             if let Some(version) = self.claim.swap(store, expected, &promise, Some(UNFINISHED_KEPT)).await? {
-                let ticket = Ticket { claim: self.claim.clone(), version, promise, resumed };
+                let ticket = Ticket { claim: self.claim.clone(), version, promise, resumed, unsettled: resumed };
                 return Ok(Opened::Mine(Box::new(ticket)));
             }
         }
@@ -164,6 +166,13 @@ impl Ticket {
             self.promise = promise;
         }
         Ok(swapped.is_some())
+    }
+
+    /// Whether no other attempt has taken the key over. Asked after the turn was read: whoever takes over changes the key
+    /// before reading the turn, so one of the two sees the other.
+    pub(crate) async fn is_mine(&self, store: &Store) -> Result<bool, Problem> {
+        let found = self.claim.read::<Promise>(store).await?;
+        Ok(found.is_some_and(|found| found.version == self.version))
     }
 
     /// Keeps the answer for whoever repeats the request.
@@ -203,8 +212,13 @@ pub(crate) async fn fence(
                 tokio::time::sleep(POLL).await;
             }
             State::Noted(flight) => {
-                let mut ticket =
-                    Ticket { claim: claim.clone(), version: found.version, promise: promise.clone(), resumed: true };
+                let mut ticket = Ticket {
+                    claim: claim.clone(),
+                    version: found.version,
+                    promise: promise.clone(),
+                    resumed: true,
+                    unsettled: true,
+                };
                 let flight = flight.renewed();
                 if ticket.note(store, &flight).await? {
                     return match flights.settle(&flight).await {

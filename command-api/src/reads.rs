@@ -73,8 +73,8 @@ impl<'a> Reads<'a> {
         match self.store.parked(&self.topology.name, &filter, 1).await?.is_empty() {
             true => Ok(()),
             false => Err(Problem::parked(
-                "an event of this key could not be applied and is parked with all that follow it; an operator has to \
-                 redrive or drop it",
+                "an event of this key could not be applied and is parked with all that follow it; an operator sees why \
+                 with `headwater parked list`",
             )),
         }
     }

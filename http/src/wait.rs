@@ -148,7 +148,7 @@ async fn refuse_parked(target: Target<'_>, wanted: &[Wanted<'_>]) -> Result<(), 
         if place.keys.iter().any(|(key, offset)| *key == hash && *offset >= parked.first_offset) {
             let detail = format!(
                 "an event of this key of topic `{}` could not be applied and is parked with all that follow it; \
-                 an operator has to redrive or drop it",
+                 an operator sees why with `headwater parked list`",
                 parked.topic
             );
             let problem = Problem::parked(detail).with("topic", parked.topic).with("partition", parked.partition);
