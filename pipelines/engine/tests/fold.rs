@@ -227,7 +227,10 @@ struct Expected {
     parked: Vec<(i64, bool)>,
 }
 
-fn expected(events: &[Event]) -> Expected {
+/// What is left of a log: the documents, what is parked, and whether there ever was a document.
+type Left = (BTreeMap<u8, Document>, Vec<(i64, bool)>, bool);
+
+fn replayed(events: &[Event]) -> Left {
     let mut docs: BTreeMap<u8, Document> = BTreeMap::new();
     let mut poisoned: Vec<u8> = Vec::new();
     let mut parked = Vec::new();
@@ -255,6 +258,11 @@ fn expected(events: &[Event]) -> Expected {
             Event::Removed { .. } => drop(docs.remove(&doc)),
         }
     }
+    (docs, parked, any)
+}
+
+fn expected(events: &[Event]) -> Expected {
+    let (docs, parked, any) = replayed(events);
     let text = |s: String| Value::string(s);
     let content = |name: u8| Value::Record([text(format!("b{name}")), text("00".into()), Value::Long(1)].into());
     let mut e = Expected { documents: vec![], versions: vec![], by_update: vec![], total: None, parked };
