@@ -23,7 +23,6 @@ use headwater_http::{Caller, Place as In, Problem};
 use headwater_schemas::Value;
 use headwater_schemas::topic::write_key;
 use headwater_views::Store;
-use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::claims::ClaimKey;
@@ -359,6 +358,12 @@ impl<'a> Run<'a> {
         if let Some(other) = held.take_if(|held| *held.hold.claim() != claim) {
             other.hold.give_up(other.around).await?;
         }
+        // Held since an earlier look: somebody may have taken it since, whose event no view shows yet.
+        if let Some(mine) = held.as_mut()
+            && !mine.hold.renew(mine.around).await?
+        {
+            *held = None;
+        }
         if held.is_none() {
             let _front = self.queue(&attempt.server.values, &claim).await?;
             let settings = &attempt.server.api.settings;
@@ -438,12 +443,5 @@ impl From<Problem> for Unwritten {
     /// Before the event is noted, whatever goes wrong means that it will not be written.
     fn from(problem: Problem) -> Self {
         Unwritten::Refused(problem)
-    }
-}
-
-impl Trail {
-    fn unnoted(topic: &str, key: &str, partitions: u32) -> Self {
-        let partition = headwater_log::partition_for(key.as_bytes(), partitions).0;
-        Self { topic: topic.to_owned(), topic_id: Uuid::nil(), partition, from: 0 }
     }
 }

@@ -77,6 +77,18 @@ pub(crate) struct Flights {
     pub(crate) delivery_timeout: Duration,
 }
 
+impl Trail {
+    /// Of an event that nobody will look for, since no claim names it.
+    pub(crate) fn unnoted(topic: &str, key: &str, partitions: u32) -> Self {
+        let partition = partition_for(key.as_bytes(), partitions).0;
+        Self { topic: topic.to_owned(), topic_id: Uuid::nil(), partition, from: 0 }
+    }
+
+    fn is_noted(&self) -> bool {
+        !self.topic_id.is_nil()
+    }
+}
+
 impl Flight {
     /// Whether whoever noted it has had the time to write it.
     pub(crate) fn is_abandoned(&self, timeout: Duration) -> bool {
@@ -112,18 +124,39 @@ impl Flights {
     pub(crate) async fn trail(&self, topic: &str, key: &str) -> Result<Trail, Problem> {
         let info = self.log.topic(topic).await.map_err(problem)?;
         let partition = partition_for(key.as_bytes(), info.partitions);
-        let extents = self.log.extents(topic).await.map_err(problem)?;
-        let end = extents.iter().find(|extent| extent.partition == partition).map_or(0, |extent| extent.end.0);
-        Ok(Trail { topic: topic.to_owned(), topic_id: info.id.0, partition: partition.0, from: end })
+        let from = self.end(topic, partition).await?.0;
+        Ok(Trail { topic: topic.to_owned(), topic_id: info.id.0, partition: partition.0, from })
     }
 
-    /// Writes the record, once, and only while it is this attempt's to write: from then on it counts as abandoned.
+    async fn end(&self, topic: &str, partition: Partition) -> Result<Offset, Problem> {
+        let extents = self.log.extents(topic).await.map_err(problem)?;
+        Ok(extents.iter().find(|extent| extent.partition == partition).map_or(Offset(0), |extent| extent.end))
+    }
+
+    /// Writes the record, and only while it is this attempt's to write: from then on it counts as abandoned, and whoever
+    /// comes next may have written it while this attempt was held up.
     pub(crate) async fn send(&self, flight: &Flight) -> Result<Place, Unwritten> {
+        self.send_from(flight, Offset(flight.trail.from)).await
+    }
+
+    /// Writes the record unless the log has it from this offset on.
+    async fn send_from(&self, flight: &Flight, from: Offset) -> Result<Place, Unwritten> {
+        let (log, topic) = (&self.log, &flight.trail.topic);
+        match flight.trail.is_noted() {
+            true => self.written(flight, log.append_once(topic, flight.record(), EVENT_ID, from)).await,
+            false => self.written(flight, log.append(topic, flight.record())).await,
+        }
+    }
+
+    async fn written(
+        &self,
+        flight: &Flight,
+        append: impl Future<Output = Result<Appended, LogError>>,
+    ) -> Result<Place, Unwritten> {
         let spent = Duration::from_millis(u64::try_from(now_ms() - flight.since_ms).unwrap_or(0));
         let Some(left) = self.delivery_timeout.checked_sub(spent).filter(|left| !left.is_zero()) else {
             return Err(Unwritten::Unknown(busy("this took too long and was given up; try again")));
         };
-        let append = self.log.append(&flight.trail.topic, flight.record());
         match tokio::time::timeout(left, append).await {
             Ok(Ok(appended)) => Ok(place(&appended)),
             Ok(Err(error @ (LogError::Unavailable { .. } | LogError::Closed))) => {
@@ -135,17 +168,21 @@ impl Flights {
     }
 
     /// Makes sure that an abandoned event is in the log. The caller has taken it over ([`Flight::renewed`]), so nobody else
-    /// does the same at the same time.
+    /// does the same at the same time; but an append that its caller gave up waiting for may still come through, so this
+    /// one is written only if that one has not been.
     ///
     /// # Errors
     /// [`Unwritten::Refused`] where it never will be: whatever notes it lets go of it.
     pub(crate) async fn settle(&self, flight: &Flight) -> Result<Place, Unwritten> {
-        let found = self.find(&flight.trail, flight.event_id).await.map_err(Unwritten::Unknown)?;
+        // What is there now is looked through without holding anyone up; what comes later, as it is written.
+        let trail = &flight.trail;
+        let now = self.end(&trail.topic, Partition(trail.partition)).await.map_err(Unwritten::Unknown)?;
+        let found = self.find(trail, flight.event_id).await.map_err(Unwritten::Unknown)?;
         if let Some((place, _)) = found {
             return Ok(place);
         }
-        tracing::info!(event_id = %flight.event_id, topic = %flight.trail.topic, "an event was noted and not written; it is written now");
-        self.send(flight).await
+        tracing::info!(event_id = %flight.event_id, topic = %trail.topic, "an event was noted and not written; it is written now");
+        self.send_from(flight, now).await
     }
 
     /// The event, if the log has it.
@@ -196,4 +233,41 @@ fn write_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S:
 fn read_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = String::deserialize(deserializer)?;
     BASE64.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use headwater_log::TopicSpec;
+
+    use super::*;
+
+    /// As appends that come through after they were given up on: all look, find nothing, and write.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_is_written_once_however_many_see_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for log in [Log::memory(), Log::open_embedded(folder.path()).await.unwrap()] {
+            let spec = TopicSpec { name: "t".to_owned(), partitions: 1, retention_days: None };
+            log.ensure_topic(&spec).await.unwrap();
+            let flights = Flights { log: log.clone(), delivery_timeout: Duration::from_secs(60) };
+            let event_id = Uuid::from_u128(7);
+            let flight = Flight {
+                event_id,
+                trail: flights.trail("t", "k").await.unwrap(),
+                since_ms: now_ms(),
+                key: "k".to_owned(),
+                payload: Bytes::from_static(b"p"),
+                headers: vec![(EVENT_ID.to_owned(), event_id.to_string())],
+                timestamp_ms: 0,
+            };
+            let places = join_all((0..50).map(|_| flights.settle(&flight))).await;
+            for place in places {
+                assert_eq!(place.unwrap().offset, 0);
+            }
+            // So does whoever noted it and was held up.
+            assert_eq!(flights.send(&flight).await.unwrap().offset, 0);
+            assert_eq!(log.extents("t").await.unwrap()[0].end, Offset(1));
+            log.close().await;
+        }
+    }
 }

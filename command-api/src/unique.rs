@@ -121,6 +121,17 @@ impl Hold {
         &self.claim
     }
 
+    /// Holds the value as of now; false where somebody else has taken it, for whom this attempt was gone.
+    pub(crate) async fn renew(&mut self, around: Around<'_>) -> Result<bool, Problem> {
+        let holding = Holding { since_ms: now_ms(), ..self.holding.clone() };
+        let swapped = self.claim.swap(around.reads.store, Some(self.version), &holding, Some(UNFINISHED_KEPT)).await?;
+        if let Some(version) = swapped {
+            self.version = version;
+            self.holding = holding;
+        }
+        Ok(swapped.is_some())
+    }
+
     /// Notes the event here, where no other claim decides its fate; false where somebody else has taken the value.
     pub(crate) async fn note(&mut self, around: Around<'_>, flight: &Flight) -> Result<bool, Unwritten> {
         let holding = Holding { state: State::Noted(flight.clone()), ..self.holding.clone() };

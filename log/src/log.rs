@@ -34,6 +34,13 @@ pub(crate) struct Fetch<'a> {
     pub(crate) max_bytes: usize,
 }
 
+/// What must not be there yet for a record to be written: one at or after `from` whose `header` has the same value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Once {
+    pub(crate) header: &'static str,
+    pub(crate) from: Offset,
+}
+
 /// What a fetch found.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -100,6 +107,24 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.append(topic, record).await,
             Log::Memory(log) => log.append(topic, record),
+        }
+    }
+
+    /// Writes the record, unless its partition has one from `from` on with the same value under this header: then answers
+    /// where that one is. Looking and writing are one transaction, so among any number of callers one writes. `from` may
+    /// lie before what retention has left: what is gone counts as not there. The record must have the header; for the rest,
+    /// see [`Log::append`].
+    pub async fn append_once(
+        &self,
+        topic: &str,
+        record: NewRecord,
+        header: &'static str,
+        from: Offset,
+    ) -> Result<Appended, LogError> {
+        let once = Once { header, from };
+        match self {
+            Log::Sqlite(log) => log.append_once(topic, record, once).await,
+            Log::Memory(log) => log.append_once(topic, record, once),
         }
     }
 

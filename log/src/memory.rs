@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::error::LogError;
 use crate::limits::Limits;
-use crate::log::{Batch, Fetch};
+use crate::log::{Batch, Fetch, Once};
 use crate::partitioner::Spread;
 use crate::record::{self, Appended, Extent, NewRecord, Offset, Partition, Record, TopicId};
 use crate::topic::{GroupOffset, TopicInfo, TopicSpec};
@@ -114,6 +114,17 @@ impl MemoryLog {
     pub(crate) fn append(&self, topic: &str, record: NewRecord) -> Result<Appended, LogError> {
         self.0.limits.check(topic, &record)?;
         let mut state = self.state();
+        let appended = state.append(topic, record)?;
+        self.notify();
+        Ok(appended)
+    }
+
+    pub(crate) fn append_once(&self, topic: &str, record: NewRecord, once: Once) -> Result<Appended, LogError> {
+        self.0.limits.check(topic, &record)?;
+        let mut state = self.state();
+        if let Some(there) = state.already(topic, &record, once)? {
+            return Ok(there);
+        }
         let appended = state.append(topic, record)?;
         self.notify();
         Ok(appended)
@@ -245,6 +256,18 @@ impl State {
             }
             _ => Ok(topic),
         }
+    }
+
+    /// Where a record that is to be written once is already.
+    fn already(&mut self, name: &str, record: &NewRecord, once: Once) -> Result<Option<Appended>, LogError> {
+        self.open()?;
+        let topic = self.topics.get(name).ok_or_else(|| LogError::unknown(name))?;
+        let Some(value) = record.header(once.header) else { return Ok(None) };
+        let partition = self.spread.place(&topic.info, record)?;
+        let kept = topic.partition(partition)?;
+        let mut records = kept.records.range(kept.position(once.from)..);
+        let found = records.find(|record| record.has_header(once.header, value));
+        Ok(found.map(|record| Appended { topic: topic.info.id, partition, offset: record.offset }))
     }
 
     fn append(&mut self, name: &str, record: NewRecord) -> Result<Appended, LogError> {

@@ -97,6 +97,17 @@ impl Record {
     }
 }
 
+impl NewRecord {
+    /// The value of the first header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<&Bytes> {
+        self.headers.iter().find(|header| header.name == name).map(|header| &header.value)
+    }
+
+    pub(crate) fn has_header(&self, name: &str, value: &[u8]) -> bool {
+        self.headers.iter().any(|header| header.name == name && header.value == value)
+    }
+}
+
 impl Extent {
     /// Whether a reader may start at this offset: from `earliest` up to and including `end`.
     pub(crate) fn check(&self, topic: &str, from: Offset) -> Result<(), LogError> {

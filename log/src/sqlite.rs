@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::LogError;
 use crate::limits::Limits;
+use crate::log::Once;
 use crate::record::{Appended, NewRecord};
 use append::Queue;
 use file::{LogFile, WriteConnection};
@@ -105,7 +106,13 @@ impl SqliteLog {
 
     pub(crate) async fn append(&self, topic: &str, record: NewRecord) -> Result<Appended, LogError> {
         self.0.limits.check(topic, &record)?;
-        let appended = self.0.queue.submit(topic, vec![record]).await?;
+        let appended = self.0.queue.submit(topic, vec![record], None).await?;
+        appended.first().copied().ok_or(LogError::Closed)
+    }
+
+    pub(crate) async fn append_once(&self, topic: &str, record: NewRecord, once: Once) -> Result<Appended, LogError> {
+        self.0.limits.check(topic, &record)?;
+        let appended = self.0.queue.submit(topic, vec![record], Some(once)).await?;
         appended.first().copied().ok_or(LogError::Closed)
     }
 
@@ -116,7 +123,7 @@ impl SqliteLog {
         let mut appended = Vec::with_capacity(records.len());
         // One part after the other, so that what is written when one fails is what came first.
         for part in append::parts(records) {
-            appended.extend(self.0.queue.submit(topic, part).await?);
+            appended.extend(self.0.queue.submit(topic, part, None).await?);
         }
         Ok(appended)
     }

@@ -48,6 +48,7 @@ conformance! {
     appends::records_without_a_key_are_spread,
     appends::one_bad_append_fails_alone,
     appends::limits_are_named,
+    appends::a_record_that_is_there_is_not_written_again,
     appends::append_all_keeps_the_order_over_many_transactions,
     appends::concurrent_appends_get_distinct_offsets_and_become_visible_in_order,
     appends::a_time_is_given_where_there_is_none,

@@ -1,6 +1,11 @@
 //! Each claim among concurrent clients, in one process and through two servers on one store.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use futures::future::join_all;
+use headwater_command_api::{Settings, Step};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -56,6 +61,49 @@ async fn a_value_is_free_again_once_its_owner_has_left_it() {
     assert_eq!(again.0, StatusCode::ACCEPTED, "{}", again.1);
     let (status, body) = told(patch(json!({ "email": "x@Y" })).send().await.unwrap()).await;
     assert_eq!((status, &body["type"]), (StatusCode::CONFLICT, &json!("urn:headwater:problem:not-unique")));
+}
+
+/// A command that is held up for longer than a claim lasts, while the views stand still: nothing but the claim tells it
+/// that the value went to somebody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_was_gone_takes_the_value_again() {
+    for mut world in World::both().await {
+        let (status, opened) =
+            told(world.post("/accounts", json!({ "email": "a@a", "name": "n" })).send().await.unwrap()).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{opened}");
+        let id = opened["account_id"].as_str().unwrap();
+        world.row_soon("accounts", id).await;
+        world.stop_worker().await;
+        let (stalled, go_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let hook = {
+            let (stalled, go_on) = (Arc::clone(&stalled), Arc::clone(&go_on));
+            move |step| {
+                // The first time only.
+                if step == Step::ValueFree && !stalled.swap(true, Ordering::SeqCst) {
+                    while !go_on.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            }
+        };
+        let wait = Duration::from_secs(1);
+        let slow = world.twin(Settings { wait, at: Some(Arc::new(hook)), ..settings() }).await;
+        let patch = slow.request(Method::PATCH, &format!("/accounts/{id}")).json(&json!({ "email": "b@b" }));
+        let patch = tokio::spawn(async move { told(patch.send().await.unwrap()).await });
+        eventually(async || stalled.load(Ordering::SeqCst).then_some(())).await;
+        let taken = settled(|| world.post("/accounts", json!({ "email": "b@b", "name": "m" }))).await;
+        assert_eq!(taken.0, StatusCode::ACCEPTED, "{}", taken.1);
+        go_on.store(true, Ordering::SeqCst);
+        let (status, body) = patch.await.unwrap();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+        let mut emails = Vec::new();
+        for record in world.records("account").await {
+            emails.push(world.event("account", &record).await["email"].as_str().unwrap().to_owned());
+        }
+        emails.sort();
+        assert_eq!(emails, ["a@a", "b@b"]);
+        slow.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,7 @@ pub(crate) struct World {
     client: reqwest::Client,
     url: String,
     stop: CancellationToken,
+    worker: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// Removed with the world, where it is the world's own.
     _folder: Option<tempfile::TempDir>,
@@ -96,9 +97,10 @@ impl World {
             settings,
         };
         let stop = CancellationToken::new();
+        let working = stop.child_token();
         let job = Job { topology, generation, log, store, registry, settings: headwater_runner::Settings::default() };
         let worker = tokio::spawn({
-            let stop = stop.clone();
+            let stop = working.clone();
             async move { headwater_runner::run(job, stop).await.expect("the worker runs") }
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -111,7 +113,17 @@ impl World {
             }
         });
         let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
-        Self { api, project, generation, client, url, stop, tasks: vec![worker, server], _folder: None }
+        Self {
+            api,
+            project,
+            generation,
+            client,
+            url,
+            stop,
+            worker: working,
+            tasks: vec![worker, server],
+            _folder: None,
+        }
     }
 
     /// A second world on the same files or memory, as another process would be: without its own worker.
@@ -131,7 +143,23 @@ impl World {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/project");
         let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
         let client = self.client.clone();
-        Self { api, project, generation: self.generation, client, url, stop, tasks: vec![server], _folder: None }
+        Self {
+            api,
+            project,
+            generation: self.generation,
+            client,
+            url,
+            worker: stop.clone(),
+            stop,
+            tasks: vec![server],
+            _folder: None,
+        }
+    }
+
+    /// From here on the views stand still.
+    pub(crate) async fn stop_worker(&mut self) {
+        self.worker.cancel();
+        self.tasks.remove(0).await.expect("the worker ends well");
     }
 
     pub(crate) async fn close(mut self) {

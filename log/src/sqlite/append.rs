@@ -13,11 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::LogError;
+use crate::log::Once;
 use crate::partitioner::Spread;
 use crate::record::{self, Appended, NewRecord, Offset};
 use crate::sqlite::file::WriteConnection;
-use crate::sqlite::read::{Entry, Seen};
-use crate::sqlite::schema::{MAX_OFFSET, row_id};
+use crate::sqlite::read::{Entry, Range, Seen};
+use crate::sqlite::schema::{MAX_OFFSET, offset_of, row_id, slot_of};
 use crate::sqlite::{Shared, headers};
 
 /// Appends that wait at most, in number and in bytes.
@@ -54,6 +55,8 @@ pub(super) struct Queue {
 struct Request {
     topic: String,
     records: Vec<NewRecord>,
+    /// Of a single record: write it only if it is not there yet.
+    once: Option<Once>,
     bytes: usize,
     reply: oneshot::Sender<Result<Vec<Appended>, LogError>>,
     /// Given back once the request is dealt with.
@@ -75,14 +78,19 @@ struct Open {
 
 impl Queue {
     /// Hands records to the writer and answers once they are durable.
-    pub(super) async fn submit(&self, topic: &str, records: Vec<NewRecord>) -> Result<Vec<Appended>, LogError> {
+    pub(super) async fn submit(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+        once: Option<Once>,
+    ) -> Result<Vec<Appended>, LogError> {
         let began = Instant::now();
         let bytes = records.iter().map(cost).sum::<usize>();
         // A request larger than the queue takes all of it.
         let room = bytes.min(QUEUE_BYTES) as u32;
         let room = Arc::clone(&self.bytes).acquire_many_owned(room).await.map_err(|_| LogError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { topic: topic.to_owned(), records, bytes, reply, _room: room };
+        let request = Request { topic: topic.to_owned(), records, once, bytes, reply, _room: room };
         self.requests.send(request).await.map_err(|_| LogError::Closed)?;
         let answer = answer.await.map_err(|_| LogError::Closed)?;
         if answer.is_ok() {
@@ -225,7 +233,10 @@ async fn transact(
             topics.insert(request.topic.as_str(), seen.map(Open::from));
         }
         answers.push(match topics.get_mut(request.topic.as_str()) {
-            Some(Some(topic)) => topic.place(&request.records, now_ms, spread, &mut rows),
+            Some(Some(topic)) => match topic.already(shared, &mut transaction, request, spread, &rows).await? {
+                Some(there) => there,
+                None => topic.place(&request.records, now_ms, spread, &mut rows),
+            },
             _ => Err(LogError::unknown(&request.topic)),
         });
     }
@@ -263,6 +274,35 @@ impl From<Seen> for Open {
 }
 
 impl Open {
+    /// Where a record that is to be written once is already: in the file, or among the rows that this transaction will
+    /// write. None where it is to be written.
+    async fn already(
+        &self,
+        shared: &Shared,
+        on: &mut SqliteConnection,
+        request: &Request,
+        spread: &mut Spread,
+        rows: &[Row<'_>],
+    ) -> Result<Option<Result<Vec<Appended>, LogError>>, LogError> {
+        let (Some(once), [record]) = (request.once, request.records.as_slice()) else { return Ok(None) };
+        let Some(value) = record.header(once.header) else { return Ok(None) };
+        let info = &self.entry.info;
+        let place = spread.place(info, record).and_then(|partition| Ok((partition, info.index(partition)?)));
+        let (partition, index) = match place {
+            Ok(place) => place,
+            Err(error) => return Ok(Some(Err(error))),
+        };
+        let range = Range { slot: self.entry.slots[index], from: once.from.0, end: self.next[index] };
+        let found = match shared.search(on, range, once.header, value).await? {
+            Some(found) => Some(found.offset),
+            None => rows
+                .iter()
+                .find(|row| slot_of(row.id) == range.slot && row.record.has_header(once.header, value))
+                .map(|row| Offset(offset_of(row.id))),
+        };
+        Ok(found.map(|offset| Ok(vec![Appended { topic: info.id, partition, offset }])))
+    }
+
     /// Gives each record the next offset of its partition, or none of them if one has no partition to go to.
     fn place<'a>(
         &mut self,

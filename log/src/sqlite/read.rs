@@ -70,10 +70,11 @@ enum Found<T> {
 }
 
 /// A part of a slot.
-struct Range {
-    slot: i64,
-    from: i64,
-    end: i64,
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    pub(super) slot: i64,
+    pub(super) from: i64,
+    pub(super) end: i64,
 }
 
 impl SqliteLog {
@@ -273,7 +274,7 @@ impl Shared {
         Ok(records)
     }
 
-    async fn search(
+    pub(super) async fn search(
         &self,
         on: &mut SqliteConnection,
         range: Range,

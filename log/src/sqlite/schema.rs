@@ -124,6 +124,11 @@ pub(super) fn row_id(slot: i64, offset: i64) -> i64 {
     slot << OFFSET_BITS | offset
 }
 
+/// The slot in a rowid.
+pub(super) fn slot_of(row_id: i64) -> i64 {
+    row_id >> OFFSET_BITS
+}
+
 /// The offset in a rowid.
 pub(super) fn offset_of(row_id: i64) -> i64 {
     row_id & MAX_OFFSET

@@ -46,6 +46,32 @@ pub(crate) async fn records_come_back_as_they_were_given_in_order(mut it: Subjec
     assert_eq!(it.log.append("t", record("k", "after")).await.unwrap().offset, Offset(7));
 }
 
+pub(crate) async fn a_record_that_is_there_is_not_written_again(it: Subject) {
+    it.topic("t", 3).await;
+    let with = |id: &str| NewRecord { headers: vec![header("id", id.to_owned())], ..record("k", "x") };
+    let once = async |id: &str, from| it.log.append_once("t", with(id), "id", Offset(from)).await.unwrap();
+    let partition = partition_for(b"k", 3);
+    let first = it.log.append("t", with("a")).await.unwrap();
+    assert_eq!(once("a", 0).await, first);
+    let second = once("b", 0).await;
+    assert_eq!((second.partition, second.offset), (partition, Offset(1)));
+    // What lies before is not looked at, nor is another partition, nor another header.
+    assert_eq!(once("a", 1).await.offset, Offset(2));
+    it.log.append("t", NewRecord { partition: Some(Partition((partition.0 + 1) % 3)), ..with("c") }).await.unwrap();
+    it.log.append("t", NewRecord { headers: vec![header("other", "c")], ..record("k", "x") }).await.unwrap();
+    assert_eq!(once("c", 0).await.offset, Offset(4));
+    // Of many at once one writes, also where they share a transaction.
+    let all = join_all((0..50).map(|i| {
+        let (log, record) = (&it.log, with(["d", "e"][i % 2]));
+        async move { log.append_once("t", record, "id", Offset(0)).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(all.iter().map(|appended| appended.offset).collect::<BTreeSet<_>>().len(), 2);
+    assert_eq!(it.all("t", partition).await.len(), 7);
+    let missing = it.log.append_once("u", with("a"), "id", Offset(0)).await;
+    assert!(matches!(missing, Err(LogError::UnknownTopic { .. })), "{missing:?}");
+}
+
 pub(crate) async fn a_key_goes_where_kafka_would_put_it(it: Subject) {
     it.topic("t", 7).await;
     // 21 -> -973932308: positive 1173551340, modulo 7 is 3. abc -> 479470107, modulo 7 is 4.
