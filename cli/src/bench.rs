@@ -171,7 +171,7 @@ async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failu
     let stop = CancellationToken::new();
     let before = rows_written(source);
     let meter = Meter::start();
-    let worker = tokio::spawn(headwater_runner::run(job, stop.clone()));
+    let worker = tokio::spawn(headwater_runner::run(job, stop.clone(), |_| ()));
     until_level(source, &store, generation).await?;
     let measured = meter.stop();
     stop.cancel();

@@ -13,7 +13,7 @@ use headwater_http::openapi::{self, Document};
 use headwater_http::telemetry::{self, Format};
 use headwater_http::{Keys, Limits, front, serve};
 use headwater_query_api::{QueryApi, Served};
-use headwater_runner::{Job, Settings};
+use headwater_runner::{Condition, Job, Settings};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use tokio::net::TcpListener;
@@ -128,8 +128,18 @@ fn spawn_worker(
 
 /// Runs a topology. One that stops by itself leaves the others alone: it is not ready any more, and says why.
 async fn keep(job: Job, gate: Gate, stop: CancellationToken) {
-    gate.open();
-    if let Err(error) = headwater_runner::run(job, stop.clone()).await {
+    let tell = |condition: Condition<'_>| match condition {
+        Condition::Working => gate.open(),
+        Condition::Waiting(why) => gate.close(why),
+    };
+    let ended = {
+        let (reported, stopped) = (job.clone(), stop.clone());
+        tokio::select! {
+            ended = headwater_runner::run(job, stopped, tell) => ended,
+            () = headwater_runner::report_lag(&reported) => Ok(()),
+        }
+    };
+    if let Err(error) = ended {
         gate.close(error.to_string());
         // The gate is kept, so that its reason stands for as long as the process does.
         stop.cancelled().await;

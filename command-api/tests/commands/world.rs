@@ -101,7 +101,7 @@ impl World {
         let job = Job { topology, generation, log, store, registry, settings: headwater_runner::Settings::default() };
         let worker = tokio::spawn({
             let stop = working.clone();
-            async move { headwater_runner::run(job, stop).await.expect("the worker runs") }
+            async move { headwater_runner::run(job, stop, |_| ()).await.expect("the worker runs") }
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -10,15 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::records;
 use crate::session::{Ended, log_ended};
-use crate::worker::Job;
+use crate::worker::{Job, Settings};
 
 /// A decoded batch, and where it leaves each partition.
 pub(crate) struct Gathered {
     pub(crate) batch: Batch,
     /// The next offset of each partition that the batch moves, by topic and partition.
     pub(crate) next: Positions,
-    /// The ends of those partitions when they were read.
-    pub(crate) ends: Positions,
 }
 
 /// Records taken and not yet handed over.
@@ -27,7 +25,14 @@ struct Pending {
     records: Vec<Record>,
     bytes: usize,
     next: Positions,
-    ends: Positions,
+}
+
+/// What is left of a delivery.
+struct Left {
+    place: (usize, i32),
+    records: std::vec::IntoIter<headwater_log::Record>,
+    /// Where the delivery ends: past its last record, and past a gap that follows.
+    next: Offset,
 }
 
 struct Gatherer {
@@ -35,6 +40,8 @@ struct Gatherer {
     consumer: Consumer,
     decoder: Decoder,
     topics: HashMap<String, usize>,
+    /// Delivered, and not taken into a batch yet.
+    left: Option<Left>,
     /// As stored when the session began.
     stored: Positions,
     /// The next offset to take: what is below was delivered before.
@@ -58,6 +65,7 @@ pub(crate) async fn run(
     let mut gatherer = Gatherer {
         decoder: Decoder::new(job.topology.clone()),
         topics: names.into_iter().enumerate().map(|(index, name)| (name, index)).collect(),
+        left: None,
         taken: stored.clone(),
         stored,
         consumer,
@@ -85,6 +93,12 @@ pub(crate) async fn run(
     }
 }
 
+impl Pending {
+    fn is_full(&self, settings: &Settings) -> bool {
+        self.records.len() >= settings.batch_records || self.bytes >= settings.batch_bytes
+    }
+}
+
 impl Gatherer {
     /// Takes records until the batch is full, or there are some and the writer has room. True where it is time to stop.
     async fn fill(
@@ -94,8 +108,11 @@ impl Gatherer {
         committed: &mut watch::Receiver<Positions>,
         stop: &CancellationToken,
     ) -> Result<bool, Ended> {
-        let settings = self.job.settings;
-        while pending.records.len() < settings.batch_records && pending.bytes < settings.batch_bytes {
+        loop {
+            self.draw(pending);
+            if pending.is_full(&self.job.settings) {
+                return Ok(false);
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(true),
@@ -105,7 +122,7 @@ impl Gatherer {
                 }
                 delivery = self.consumer.next() => {
                     let delivery = delivery.map_err(|problem| log_ended(&self.job, problem))?;
-                    self.take(delivery, pending).await?;
+                    self.take(delivery).await?;
                 }
                 permit = batches.reserve(), if !pending.next.is_empty() => {
                     // Room, or nobody there any more: the send finds out.
@@ -114,10 +131,27 @@ impl Gatherer {
                 }
             }
         }
-        Ok(false)
     }
 
-    async fn take(&mut self, delivery: Delivery, pending: &mut Pending) -> Result<(), Ended> {
+    /// Moves delivered records into the batch, as far as it goes.
+    fn draw(&mut self, pending: &mut Pending) {
+        let Some(left) = &mut self.left else { return };
+        let (topic, partition) = left.place;
+        while !pending.is_full(&self.job.settings)
+            && let Some(record) = left.records.next()
+        {
+            let size = record.payload.as_ref().map_or(0, |p| p.len()) + record.key.as_ref().map_or(0, |k| k.len());
+            pending.bytes += size;
+            pending.next.insert(left.place, record.offset.next().0);
+            pending.records.push(records::incoming(topic, partition, record));
+        }
+        if left.records.as_slice().is_empty() {
+            pending.next.insert(left.place, left.next.0);
+            self.left = None;
+        }
+    }
+
+    async fn take(&mut self, delivery: Delivery) -> Result<(), Ended> {
         match delivery {
             Delivery::Assigned(partitions) => {
                 for (topic, partition) in partitions {
@@ -126,16 +160,9 @@ impl Gatherer {
                 Ok(())
             }
             Delivery::Revoked(_) => Err(Ended::Fenced("partitions were given to another worker".into())),
-            Delivery::Records { topic, partition, records, next, end } => {
-                let index = self.topics[&topic];
-                pending.next.insert((index, partition.0), next.0);
-                pending.ends.insert((index, partition.0), end.0);
-                for record in records {
-                    let size =
-                        record.payload.as_ref().map_or(0, |p| p.len()) + record.key.as_ref().map_or(0, |k| k.len());
-                    pending.bytes += size;
-                    pending.records.push(records::incoming(index, partition.0, record));
-                }
+            Delivery::Records { topic, partition, records, next, .. } => {
+                let place = (self.topics[&topic], partition.0);
+                self.left = Some(Left { place, records: records.into_iter(), next });
                 Ok(())
             }
         }
@@ -177,6 +204,6 @@ impl Gatherer {
             }
         }
         let batch = Batch::decode(&self.decoder, pending.records, &mut self.taken);
-        Ok(Gathered { batch, next: pending.next, ends: pending.ends })
+        Ok(Gathered { batch, next: pending.next })
     }
 }

@@ -1,8 +1,16 @@
 //! How far a topology is behind its topics.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use headwater_engine::plan::Topology;
 use headwater_log::{Log, LogError};
 use headwater_views::{Store, StoreError};
+use metrics::gauge;
+
+use crate::worker::Job;
+
+/// How often the gauges are brought up to date.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// One partition's lag.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,4 +63,33 @@ pub async fn lag(
         }
     }
     Ok(all)
+}
+
+/// Keeps the gauges of a topology's lag right for as long as it is polled: also while it is idle or stuck, since it asks
+/// the log and the store and not the worker. Where one of them does not answer, the gauges stay as they are.
+pub async fn report_lag(job: &Job) {
+    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let topology = &job.topology;
+    loop {
+        ticks.tick().await;
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64);
+        let partitions = match lag(topology, job.generation, &job.log, &job.store, now_ms).await {
+            Ok(partitions) => partitions,
+            Err(problem) => {
+                tracing::debug!(topology = topology.name, %problem, "the lag is not known at the moment");
+                continue;
+            }
+        };
+        for partition in partitions {
+            let labels = [
+                ("topology", topology.name.clone()),
+                ("topic", partition.topic),
+                ("partition", partition.partition.to_string()),
+            ];
+            gauge!("headwater_runner_lag_records", &labels).set(partition.records as f64);
+            let seconds = partition.oldest_ms.map_or(0.0, |ms| ms as f64 / 1000.0);
+            gauge!("headwater_runner_lag_seconds", &labels).set(seconds);
+        }
+    }
 }

@@ -10,10 +10,11 @@ mod deploy;
 mod gather;
 mod lag;
 mod records;
+mod refusals;
 mod session;
 mod worker;
 
 pub use backoff::Backoff;
 pub use deploy::{DeployError, deploy, reset};
-pub use lag::{PartitionLag, lag};
-pub use worker::{Job, RunError, Settings, run};
+pub use lag::{PartitionLag, lag, report_lag};
+pub use worker::{Condition, Job, RunError, Settings, run};

@@ -1,7 +1,7 @@
 //! One session: from the stored positions on, batch after batch, until something is not sure.
 
 use std::collections::HashSet;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use bytes::Bytes;
 use headwater_engine::batch::{Positions, Record};
@@ -10,14 +10,15 @@ use headwater_engine::fold::{Aside, Fold, Outcome, Step};
 use headwater_engine::table::{Key, Row, Table, ViewWrites};
 use headwater_log::LogError;
 use headwater_views::{Flush, FlushTarget, ParkedRecord, PositionMove, StoreError};
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gather::{self, Gathered};
 use crate::records;
-use crate::worker::{Job, Refusals, RunError};
+use crate::refusals::Refusals;
+use crate::worker::{Job, RunError};
 
 /// Why a session is over.
 pub(crate) enum Ended {
@@ -27,24 +28,57 @@ pub(crate) enum Ended {
     Fenced(String),
     /// Nothing is known to be written; the same may succeed later.
     Unavailable(String),
+    /// The store refuses what one record makes, and it is not known yet which: go on in smaller batches.
+    Narrowed(String),
+    /// What was refused is behind: go on in batches of full size.
+    Widened,
 }
 
-/// Runs a session. `flushed` counts the flushes that were committed.
-pub(crate) async fn run(job: &Job, refusals: &mut Refusals, flushed: &mut u64, shutdown: &CancellationToken) -> Ended {
+/// What a worker remembers from one session to the next: nothing that rows are made of.
+#[derive(Default)]
+pub(crate) struct Past {
+    pub(crate) refusals: Refusals,
+    /// The positions from which a flush failed for the store, as long as none has gone further: that the positions can be
+    /// read does not mean that rows can be written.
+    stuck_at: Option<Positions>,
+    /// How many flushes the last session committed.
+    pub(crate) flushed: u64,
+}
+
+/// Runs a session. `working` is called whenever the store is seen to do what is asked of it.
+pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown: &CancellationToken) -> Ended {
+    past.flushed = 0;
     let mut writer = match Writer::open(job).await {
         Ok(writer) => writer,
-        Err(ended) => return ended,
+        Err(ended) => {
+            past.stuck_at = None;
+            return ended;
+        }
     };
+    if past.stuck_at.as_ref() != Some(&writer.positions) {
+        working();
+    }
+    let refusals = &mut past.refusals;
+    let narrowed = refusals.batch_records(&writer.positions);
+    let mut reader = job.clone();
+    reader.settings.batch_records = narrowed.unwrap_or(job.settings.batch_records);
     let (batches, mut queue) = mpsc::channel(1);
     let (committed, seen) = watch::channel(Positions::new());
-    let gathering = gather::run(job.clone(), writer.positions.clone(), batches, seen, shutdown.clone());
+    let gathering = gather::run(reader, writer.positions.clone(), batches, seen, shutdown.clone());
     // Dropped with the session: a reader never outlives the positions that it started from.
     let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
     while let Some(gathered) = queue.recv().await {
         if let Err(ended) = writer.flush(gathered, refusals).await {
+            past.stuck_at = matches!(ended, Ended::Unavailable(_)).then(|| writer.positions.clone());
             return ended;
         }
-        *flushed += 1;
+        past.flushed += 1;
+        if past.stuck_at.take().is_some() {
+            working();
+        }
+        if narrowed.is_some() && refusals.batch_records(&writer.positions).is_none() {
+            return Ended::Widened;
+        }
         committed.send_replace(writer.positions.clone());
     }
     match gathering.await {
@@ -120,14 +154,14 @@ impl<'j> Writer<'j> {
             outcome.writes.iter().map(|writes| (&topology.views[writes.view].table, writes)).collect();
         match flush.commit(&writes, &parked).await {
             Ok(()) => {}
-            Err(StoreError::Refused { view, key, position: Some(position), reason }) => {
+            Err(StoreError::Refused { view, key, reason, .. }) => {
                 let refused = format!("the store refuses the row {key} of view {view}: {reason}");
-                return Err(refusals.note(self.job, &view, position, refused));
+                return Err(refusals.note(&outcome.records, &gathered.next, refused));
             }
             Err(problem) => return Err(store_ended(self.job, problem)),
         }
         self.committed(&outcome, &gathered.next, refusals);
-        self.report(&outcome, &gathered.next, &gathered.ends, started);
+        self.report(&outcome, started);
         Ok(())
     }
 
@@ -176,8 +210,8 @@ impl<'j> Writer<'j> {
         {
             return Some(Aside::Behind);
         }
-        let (count, reason) = refusals.counts.get(&(record.topic, record.partition, record.offset))?;
-        (*count > self.job.topology.retry_times).then(|| Aside::Refused(reason.clone()))
+        let reason = refusals.exhausted(record, self.job.topology.retry_times)?;
+        Some(Aside::Refused(reason.to_owned()))
     }
 
     /// Rows from the cache where it has them, the rest from the store in one read.
@@ -200,7 +234,7 @@ impl<'j> Writer<'j> {
         self.positions.extend(next);
         for parked in &outcome.parked {
             let record = &outcome.records[parked.record];
-            refusals.counts.remove(&(record.topic, record.partition, record.offset));
+            refusals.forget(record);
             if let Some(key) = &record.key {
                 self.parked.insert((record.topic, record.partition, key.clone()));
             }
@@ -212,7 +246,7 @@ impl<'j> Writer<'j> {
         }
     }
 
-    fn report(&mut self, outcome: &Outcome, next: &Positions, ends: &Positions, started: Instant) {
+    fn report(&mut self, outcome: &Outcome, started: Instant) {
         let topology = self.target.topology.clone();
         let rows = outcome.writes.iter().map(|w| w.puts.len() + w.deletes.len() + w.partition_deletes.len());
         histogram!("headwater_runner_flush_seconds", "topology" => topology.clone()).record(started.elapsed());
@@ -234,30 +268,6 @@ impl<'j> Writer<'j> {
         for (name, count) in totals {
             counter!(name, "topology" => topology.clone()).increment(count);
         }
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as i64);
-        for (place, &end) in ends {
-            let behind = (end - next.get(place).copied().unwrap_or(end)).max(0);
-            let last = outcome.records.iter().rev().find(|record| (record.topic, record.partition) == *place);
-            let age_ms = last.map_or(0, |record| (now_ms - record.timestamp_ms).max(0));
-            let topic = self.job.topology.topics[place.0].topic.name.clone();
-            let labels = [("topology", topology.clone()), ("topic", topic), ("partition", place.1.to_string())];
-            gauge!("headwater_runner_lag_records", &labels).set(behind as f64);
-            gauge!("headwater_runner_lag_seconds", &labels).set(if behind == 0 { 0.0 } else { age_ms as f64 / 1000.0 });
-        }
-    }
-}
-
-impl Refusals {
-    /// Counts a refusal; the session ends so that nothing of the refused batch is left, and the next one tries again.
-    fn note(&mut self, job: &Job, view: &str, position: headwater_engine::table::RowPosition, reason: String) -> Ended {
-        let Some((index, _)) = job.topology.view(view) else {
-            return Ended::Unavailable(reason);
-        };
-        let place = (job.topology.feeding_topic(index), position.partition, position.offset);
-        let refused = self.counts.entry(place).or_default();
-        refused.0 += 1;
-        refused.1.clone_from(&reason);
-        Ended::Unavailable(reason)
     }
 }
 

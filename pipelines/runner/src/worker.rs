@@ -1,6 +1,5 @@
 //! A topology's worker: sessions one after another until it is told to stop.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::session::{self, Ended};
+use crate::session::{self, Ended, Past};
 
 /// What a worker runs, and between what.
 #[derive(Clone)]
@@ -59,25 +58,31 @@ pub enum RunError {
     TopicRecreated { topology: String, topic: String },
 }
 
-/// How often the store refused what a record makes.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    /// By topic, partition and offset: how often, and the last reason.
-    pub(crate) counts: HashMap<(usize, i32, i64), (u32, String)>,
+/// How a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// The log and the store answer.
+    Working,
+    /// One of them does not, for this reason; it is tried again.
+    Waiting(&'a str),
 }
 
-/// Runs a topology until `shutdown`, then drains what was read and returns.
+/// Runs a topology until `shutdown`, then drains what was read and returns. `tell` hears how it goes.
 ///
 /// # Errors
 /// Only what waiting cannot mend.
-pub async fn run(job: Job, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    job: Job,
+    shutdown: CancellationToken,
+    tell: impl Fn(Condition<'_>) + Send + Sync,
+) -> Result<(), RunError> {
     let mut backoff = Backoff::default();
-    let mut refusals = Refusals::default();
+    let mut past = Past::default();
     let topology = job.topology.name.clone();
+    let working = || tell(Condition::Working);
     while !shutdown.is_cancelled() {
-        let mut flushed = 0;
-        let ended = session::run(&job, &mut refusals, &mut flushed, &shutdown).await;
-        if flushed > 0 {
+        let ended = session::run(&job, &mut past, working, &shutdown).await;
+        if past.flushed > 0 {
             backoff.reset();
         }
         let waiting = match ended {
@@ -90,7 +95,13 @@ pub async fn run(job: Job, shutdown: CancellationToken) -> Result<(), RunError> 
                 tracing::warn!(topology, %problem, "starting again from the stored positions");
                 backoff.next_wait().min(Duration::from_millis(100))
             }
+            Ended::Widened => continue,
+            Ended::Narrowed(problem) => {
+                tracing::warn!(topology, %problem, "looking for the record that it comes of, in smaller batches");
+                continue;
+            }
             Ended::Unavailable(problem) => {
+                tell(Condition::Waiting(&problem));
                 let wait = backoff.next_wait();
                 tracing::warn!(topology, %problem, ?wait, attempt = backoff.attempts(), "waiting, then trying again");
                 wait

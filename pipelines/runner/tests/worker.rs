@@ -1,7 +1,7 @@
 //! Workers between a real log and a real store: restarts, workers that run at once, poison, topics made again.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +9,13 @@ use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_engine::table::Row;
 use headwater_log::{Log, NewRecord, Partition, TopicSpec};
-use headwater_runner::{Job, RunError, Settings, deploy, lag, run};
+use headwater_runner::{Condition, Job, RunError, Settings, deploy, lag, run};
 use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::{Value, json, wire};
-use headwater_views::{ParkedFilter, SqliteOptions, Store};
+use headwater_views::{FlushTarget, ParkedFilter, SqliteOptions, Store};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A project's document topology on backends of its own.
@@ -24,7 +25,7 @@ struct Bench {
     store: Store,
     registry: Registry,
     generation: u32,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -54,7 +55,7 @@ impl Bench {
             }
         }
         let generation = deploy(&store, &topology).await.expect("deployed");
-        Self { topology, log, store, registry, generation, _folder: folder }
+        Self { topology, log, store, registry, generation, folder }
     }
 
     fn job(&self) -> Job {
@@ -70,10 +71,15 @@ impl Bench {
 
     fn start(&self) -> (CancellationToken, tokio::task::JoinHandle<Result<(), RunError>>) {
         let stop = CancellationToken::new();
-        (stop.clone(), tokio::spawn(run(self.job(), stop)))
+        (stop.clone(), tokio::spawn(run(self.job(), stop, |_| ())))
     }
 
     async fn produce(&self, event: &str, fields: serde_json::Value) {
+        self.produce_as(event, fields, |_| ()).await;
+    }
+
+    /// Produces what another producer might.
+    async fn produce_as(&self, event: &str, fields: serde_json::Value, change: impl FnOnce(&mut [u8])) {
         let plan = self.topology.topics.iter().find(|plan| plan.topic.event(event).is_some()).expect("a topic");
         let event = plan.topic.event(event).expect("the event");
         let value = json::from_json(&event.schema.record, &fields).expect("a sound event");
@@ -81,6 +87,7 @@ impl Bench {
         let (mut body, mut payload) = (Vec::new(), Vec::new());
         encode(&event.schema, &value, &mut body).expect("encoded");
         wire::frame(id, &body, &mut payload);
+        change(&mut payload);
         let key = plan.topic.message_key(event, &value);
         self.append(&plan.topic.name, key, payload).await;
     }
@@ -229,6 +236,83 @@ async fn poison_parks_with_what_follows_on_its_key_and_nothing_else() {
     assert_eq!(of(b"bad"), [true, false, false], "the head, and the two that wait behind it");
     assert_eq!(of(b"other"), [true]);
     assert!(of(b"good").is_empty());
+}
+
+/// A name with a NUL is sound Avro, and no store takes it.
+async fn what_a_store_refuses_is_found_and_parked_alone(bench: Bench) {
+    for doc in ["a", "b", "bad"] {
+        bench.added(doc).await;
+    }
+    for round in 0..20 {
+        for doc in ["a", "b", "bad"] {
+            bench.version(doc).await;
+            if (doc, round) == ("bad", 9) {
+                let mut named = fields(doc);
+                named["name"] = json!("a!b");
+                let nul = |payload: &mut [u8]| payload.iter_mut().filter(|b| **b == b'!').for_each(|b| *b = 0);
+                bench.produce_as("VersionAdded", named, nul).await;
+            }
+        }
+    }
+    // One batch has them all, and every row of it has many events.
+    let settings = Settings { batch_records: 1000, ..Settings::default() };
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(Job { settings, ..bench.job() }, stop.clone(), |_| ()));
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    let versions = [("a".to_owned(), 21), ("b".to_owned(), 21), ("bad".to_owned(), 11)];
+    assert_eq!(bench.versions().await, versions);
+    let parked = bench.store.parked("document", &ParkedFilter::default(), 100).await.expect("the parked");
+    let heads: Vec<_> = parked.iter().filter(|parked| parked.record.is_head).collect();
+    assert_eq!((parked.len(), heads.len()), (11, 1), "the refused one, and the ten that wait behind it");
+    assert_eq!(heads[0].record.key.as_deref(), Some(&b"bad"[..]));
+    assert!(heads[0].record.reason.contains("NUL"), "{}", heads[0].record.reason);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_memory_refuses_is_found_and_parked_alone() {
+    what_a_store_refuses_is_found_and_parked_alone(Bench::memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sqlite_refuses_is_found_and_parked_alone() {
+    what_a_store_refuses_is_found_and_parked_alone(Bench::sqlite().await).await;
+}
+
+/// Another process holds the database's write lock: positions can be read, and nothing written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_out_of_reach_is_told_and_waited_for() {
+    let mut bench = Bench::sqlite().await;
+    let path = bench.folder.path().join("views.db");
+    let busy_timeout = Duration::from_millis(50);
+    let hasty = SqliteOptions { busy_timeout, ..SqliteOptions::new(&path) };
+    let other = std::mem::replace(&mut bench.store, Store::open_sqlite(hasty).await.expect("a store"));
+    let target = FlushTarget { topology: "document".to_owned(), generation: bench.generation };
+    let lock = other.begin(&target, &[]).await.expect("the lock");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (tells, mut heard) = watch::channel(0);
+    let tell = {
+        let told = Arc::clone(&told);
+        move |condition: Condition<'_>| {
+            told.lock().expect("no panic").push(condition == Condition::Working);
+            tells.send_modify(|count| *count += 1);
+        }
+    };
+    bench.added("d").await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(bench.job(), stop.clone(), tell));
+    let patience = Duration::from_secs(60);
+    // The session opens, and three flushes fail.
+    let failed = tokio::time::timeout(patience, heard.wait_for(|count| *count >= 4)).await;
+    failed.expect("in time").expect("the worker lives");
+    assert_eq!(told.lock().expect("no panic")[..4], [true, false, false, false]);
+    lock.abandon().await;
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    assert_eq!(told.lock().expect("no panic").last(), Some(&true));
+    assert_eq!(bench.versions().await, [("d".to_owned(), 1)]);
 }
 
 #[tokio::test]
