@@ -19,7 +19,7 @@ use headwater_engine::command::{Command, Facts, Upload};
 use headwater_engine::table::Row;
 use headwater_http::etag::IfMatch;
 use headwater_http::wait::After;
-use headwater_http::{Caller, Place as In, Problem};
+use headwater_http::{Caller, Problem};
 use headwater_schemas::Value;
 use headwater_schemas::topic::write_key;
 use headwater_views::Store;
@@ -375,10 +375,18 @@ impl<'a> Run<'a> {
         }
         let owners = reads.owners(table, &taken.value).await?;
         if owners.iter().any(|owner| *owner != taken.owner) {
-            return Err(taken_by_another(&unique.fields));
+            return Err(self.taken_by_another(&unique.fields));
         }
         self.reached(Step::ValueFree);
         Ok(())
+    }
+
+    fn taken_by_another(&self, fields: &[String]) -> Problem {
+        let (given, command) = (&self.attempt.given, self.attempt.command());
+        let problem = Problem::conflict("somebody else has this value, and it must be unique").code("not-unique");
+        fields
+            .iter()
+            .fold(problem, |problem, field| problem.error(given.place(command, field), field.clone(), "is taken"))
     }
 
     async fn value_written(&self, held: Option<&Held<'_>>, place: Place) {
@@ -412,11 +420,6 @@ pub(crate) fn refused(command: &Command, caller: &Caller) -> Problem {
 
 fn taken_over() -> Unwritten {
     busy("this took too long, and somebody else took over; try again").into()
-}
-
-fn taken_by_another(fields: &[String]) -> Problem {
-    let problem = Problem::conflict("somebody else has this value, and it must be unique").code("not-unique");
-    fields.iter().fold(problem, |problem, field| problem.error(In::Body, field.clone(), "is taken"))
 }
 
 /// The claim of a unique value.

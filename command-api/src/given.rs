@@ -14,6 +14,8 @@ pub(crate) struct Given {
     pub(crate) params: Vec<Option<Value>>,
     pub(crate) body: Vec<Option<Value>>,
     problems: Vec<(Place, FieldError)>,
+    /// Where the fields were given; None: in the body.
+    fields_in: Option<Place>,
 }
 
 impl Given {
@@ -63,6 +65,7 @@ impl Given {
         parameters: &Parameters,
         fallback: impl Fn(&Field) -> Option<String>,
     ) {
+        self.fields_in = Some(Place::Query);
         for (name, _) in parameters.iter().filter(|(name, _)| command.body.field(name).is_none()) {
             self.problem(Place::Query, name, unknown(command, name));
         }
@@ -94,7 +97,7 @@ impl Given {
             .problems
             .iter()
             .fold(problem, |problem, (place, error)| problem.error(*place, error.path.clone(), error.message.clone()));
-        Err(unmet.into_iter().fold(problem, |problem, require| named(problem, command, require)))
+        Err(unmet.into_iter().fold(problem, |problem, require| self.named(problem, command, require)))
     }
 
     /// The requirements that do not hold: all of the first one's status.
@@ -105,7 +108,22 @@ impl Given {
         let same: Vec<&Require> = unmet.iter().copied().filter(|require| require.status == first.status).collect();
         let detail = same.iter().map(|require| require.say.as_str()).collect::<Vec<_>>().join("; ");
         let problem = Problem::new(status, "requirement", detail);
-        Err(same.into_iter().fold(problem, |problem, require| named(problem, command, require)))
+        Err(same.into_iter().fold(problem, |problem, require| self.named(problem, command, require)))
+    }
+
+    /// Where a field or a parameter of this name was given.
+    pub(crate) fn place(&self, command: &Command, name: &str) -> Place {
+        match command.params.iter().any(|param| param.name == name) {
+            true => Place::Path,
+            false => self.fields_in.unwrap_or(Place::Body),
+        }
+    }
+
+    /// The requirement, at each field that it speaks of.
+    fn named(&self, problem: Problem, command: &Command, require: &Require) -> Problem {
+        require.fields.iter().fold(problem, |problem, field| {
+            problem.error(self.place(command, field), field.clone(), require.say.clone())
+        })
     }
 
     /// Equal for requests that ask for the same, whatever their spelling.
@@ -139,15 +157,6 @@ impl Given {
     fn problem(&mut self, place: Place, path: &str, message: String) {
         self.problems.push((place, FieldError { path: path.to_owned(), message }));
     }
-}
-
-/// The requirement, at each field that it speaks of.
-fn named(problem: Problem, command: &Command, require: &Require) -> Problem {
-    require.fields.iter().fold(problem, |problem, field| {
-        let is_param = command.params.iter().any(|param| param.name == *field);
-        let place = if is_param { Place::Path } else { Place::Body };
-        problem.error(place, field.clone(), require.say.clone())
-    })
 }
 
 fn unknown(command: &Command, name: &str) -> String {

@@ -141,7 +141,10 @@ impl PositionToken {
         let mut merged: Option<Self> = None;
         for value in headers.get_all(&AFTER) {
             let text = value.to_str().map_err(|_| malformed_after(&TokenError("this one is not base64url")))?;
-            for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            for part in text.split(',').map(str::trim) {
+                if part.is_empty() {
+                    return Err(malformed_after(&TokenError("this one is empty")));
+                }
                 let token = Self::parse(part).map_err(|error| malformed_after(&error))?;
                 merged.get_or_insert_default().merge(&token);
             }

@@ -127,7 +127,14 @@ impl Content {
         let lost = |why: &dyn std::fmt::Display| Problem::internal(format!("blob {}: {why}", self.blob));
         let path = Path::parse(&self.blob).map_err(|error| lost(&error))?;
         let options = GetOptions { range: part.clone().map(GetRange::Bounded), ..GetOptions::default() };
-        let found = blobs.get_opts(&path, options).await.map_err(|error| lost(&error))?;
+        let found = blobs.get_opts(&path, options).await.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => {
+                tracing::error!(blob = self.blob, "a row names content that the blob store does not have");
+                let detail = "the content that this row names is not in the blob store; an operator has to restore it";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "content-missing", detail)
+            }
+            error => lost(&error),
+        })?;
         if found.meta.size != self.size {
             return Err(lost(&format!("it has {} bytes and should have {}", found.meta.size, self.size)));
         }

@@ -143,6 +143,8 @@ async fn what_is_refused_leaves_nothing() {
         let (status, body) = told(request.send().await.unwrap()).await;
         assert_eq!(status.as_u16(), expected, "{i}: {body}");
     }
+    let nameless = world.request(Method::POST, "/files?name=").bearer_auth(world.token("anna")).body("x");
+    assert_eq!(told(nameless.send().await.unwrap()).await.1["errors"][0]["in"], "query");
     assert_eq!(put(&own, "anna").send().await.unwrap().status(), StatusCode::ACCEPTED);
     // Two events, two blobs, no notes, nothing half written.
     eventually(async || (world.blobs().len() == 2).then_some(())).await;

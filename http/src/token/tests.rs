@@ -93,9 +93,15 @@ fn the_headers_are_read_or_named() {
     headers.append(AFTER, one.to_string().parse().unwrap());
     headers.append(AFTER, format!("{two}, {one}").parse().unwrap());
     assert_eq!(PositionToken::after(&headers).unwrap(), Some(both));
-    headers.append(AFTER, "nonsense".parse().unwrap());
-    let problem = PositionToken::after(&headers).unwrap_err();
-    assert_eq!((problem.status().as_u16(), problem.errors()[0].field.as_str()), (400, "Headwater-After"));
+    for wrong in ["nonsense", "", " ", &format!("{one},")] {
+        let headers = HeaderMap::from_iter([(AFTER, wrong.parse().unwrap())]);
+        let problem = PositionToken::after(&headers).unwrap_err();
+        assert_eq!(
+            (problem.status().as_u16(), problem.errors()[0].field.as_str()),
+            (400, "Headwater-After"),
+            "{wrong:?}"
+        );
+    }
 }
 
 #[test]

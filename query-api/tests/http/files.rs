@@ -126,10 +126,15 @@ async fn a_blob_that_is_not_what_was_added_is_never_given_whole() {
     refer(&world, 1, "a", "text/plain", "changed", &hex(&content), 7).await;
     assert_eq!(problem(world.get(PATH)).await.1, "internal");
     std::fs::write(world.blobs.parent().unwrap().join("secret"), b"secret").unwrap();
-    for blob in ["missing", "../secret", "/etc/passwd", ""] {
+    for (blob, expected) in [
+        ("missing", "content-missing"),
+        ("../secret", "internal"),
+        ("/etc/passwd", "content-missing"),
+        ("", "internal"),
+    ] {
         refer(&world, 1, "a", "text/plain", blob, &hex(b"secret"), 6).await;
         let (status, code, document) = problem(world.get(PATH)).await;
-        assert_eq!((status, code.as_str()), (500, "internal"), "{blob}");
+        assert_eq!((status, code.as_str()), (500, expected), "{blob}");
         assert!(!document.to_string().contains("secret"), "{document}");
     }
     refer(&world, 1, "a", "text/plain", "changed", "no hash", 1).await;
