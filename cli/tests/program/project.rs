@@ -63,8 +63,16 @@ impl Project {
 
     /// Starts `up` on a port of its own choice and waits until it is ready.
     pub(crate) fn up(&self, more: &[&str]) -> Up {
+        self.up_with(more, |_| ())
+    }
+
+    /// The same, with changes to how it is run.
+    pub(crate) fn up_with(&self, more: &[&str], change: impl FnOnce(&mut Command)) -> Up {
         let arguments: Vec<&str> = ["up", "--json", "--listen", "127.0.0.1:0"].iter().chain(more).copied().collect();
-        let mut child = self.command(&arguments).stderr(Stdio::inherit()).spawn().expect("it runs");
+        let mut command = self.command(&arguments);
+        command.stderr(Stdio::inherit());
+        change(&mut command);
+        let mut child = command.spawn().expect("it runs");
         let mut out = BufReader::new(child.stdout.take().expect("stdout"));
         let mut line = String::new();
         while !line.contains("\"ready\"") {

@@ -83,6 +83,30 @@ async fn a_document_goes_all_the_way_and_survives_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_followed_from_the_request_to_the_views() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let project = Project::new();
+    let logs = project.path("logs");
+    let file = std::fs::File::create(&logs).expect("a file");
+    let mut up = project.up_with(&[], |command| {
+        command.env("HEADWATER_LOG", "headwater=debug").stderr(file);
+    });
+    let client = Client::new(&project, &up.url, "ann");
+    let request = client.request(Method::POST, "/documents?name=a.txt").body("x");
+    let answer = request.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01")).send().await;
+    let position = answer.expect("an answer").headers()["headwater-position"].clone();
+    let reading = client.request(Method::GET, "/documents").header("headwater-after", position);
+    let answer = reading.header("prefer", "wait=30").send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(up.signal("TERM"), Some(0));
+    let logs = std::fs::read_to_string(logs).expect("logs");
+    let lines = logs.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
+    let reflected: Vec<Json> = lines.filter(|line| line["message"] == "the views reflect a record").collect();
+    assert_eq!(reflected.len(), 1, "{logs}");
+    assert_eq!((&reflected[0]["trace_id"], &reflected[0]["topic"]), (&TRACE.into(), &"document".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_a_problem_and_leaves_no_trace() {
     let project = Project::new();
     let up = project.up(&[]);

@@ -19,6 +19,12 @@ pub(crate) fn incoming(topic: usize, partition: i32, record: Record) -> batch::R
     }
 }
 
+/// The trace that the record's event belongs to: the second part of its W3C `traceparent`.
+pub(crate) fn trace_id(record: &batch::Record) -> Option<&str> {
+    let (_, value) = record.headers.iter().find(|(name, _)| name == "traceparent")?;
+    std::str::from_utf8(value).ok()?.split('-').nth(1).filter(|id| id.len() == 32)
+}
+
 /// A record to park as the store takes it.
 pub(crate) fn parked(topology: &Topology, records: &[batch::Record], parked: &Parked) -> ParkedRecord {
     let record = &records[parked.record];

@@ -230,6 +230,9 @@ impl<'j> Writer<'j> {
 
     /// Takes over what the store has acknowledged.
     fn committed(&mut self, outcome: &Outcome, next: &Positions, refusals: &mut Refusals) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.trace(outcome);
+        }
         self.cache.wrote(outcome);
         self.positions.extend(next);
         for parked in &outcome.parked {
@@ -241,8 +244,19 @@ impl<'j> Writer<'j> {
             if let Some(reason) = &parked.reason {
                 let topic = &self.job.topology.topics[record.topic].topic.name;
                 let (partition, offset) = (record.partition, record.offset);
-                tracing::warn!(topology = self.target.topology, topic, partition, offset, reason, "parked a record");
+                let (topology, trace_id) = (&self.target.topology, records::trace_id(record));
+                tracing::warn!(topology, topic, partition, offset, trace_id, reason, "parked a record");
             }
+        }
+    }
+
+    /// The end of each event's trace, for whoever follows one.
+    fn trace(&self, outcome: &Outcome) {
+        for record in &outcome.records {
+            let Some(trace_id) = records::trace_id(record) else { continue };
+            let topic = &self.job.topology.topics[record.topic].topic.name;
+            let (topology, partition, offset) = (&self.target.topology, record.partition, record.offset);
+            tracing::debug!(topology, topic, partition, offset, trace_id, "the views reflect a record");
         }
     }
 
