@@ -17,10 +17,11 @@ install_packages() {
 
 # Prints the folder of a JDK of the version that Cassandra runs on, whatever `java` is. Not a JRE: Cql.java is compiled.
 find_java() {
-    local home
+    local home version
     for home in "${HEADWATER_JAVA_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/*"$JAVA_VERSION"*; do
-        [[ -x $home/bin/javac ]] || continue
-        "$home/bin/java" -version 2>&1 | grep -q "version \"${JAVA_VERSION}[.\"]" || continue
+        [[ -n $home && -x $home/bin/javac ]] || continue
+        version=$("$home/bin/java" -version 2>&1) || continue
+        [[ $version == *"version \"$JAVA_VERSION"[.\"]* ]] || continue
         echo "$home"
         return
     done
@@ -60,9 +61,11 @@ provide() {
     command -v openssl >/dev/null || packages+=(openssl)
     command -v curl >/dev/null || packages+=(curl ca-certificates)
     ((${#packages[@]} == 0)) || install_packages "${packages[@]}" || die "these packages did not install: ${packages[*]}"
-    JDK=$(find_java) || JDK=
+    # Which of the two are needed was seen above.
+    JDK=$(find_java) || JDK=""
     JAVA=$JDK/bin/java
-    POSTGRES_BIN=$(find_postgres) || POSTGRES_BIN=
+    POSTGRES_BIN=$(find_postgres) || POSTGRES_BIN=""
+    if [[ "$*" != postgres && -z $JDK ]]; then die "no JDK $JAVA_VERSION was found under /usr/lib/jvm: HEADWATER_JAVA_HOME names one"; fi
     for name in "${fetch[@]}"; do fetch_from_maven "$name"; done
 }
 

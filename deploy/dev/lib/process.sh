@@ -132,7 +132,7 @@ check_ports_are_free() {
     local name=$1 port holder
     for port in $(ports_of "$name"); do
         port_taken "${!port}" || continue
-        holder=$(ss -ltnpH "sport = :${!port}" 2>/dev/null | sed -n 's/.*users:((\(.*\)))$/\1/p' | head -n 1)
+        holder=$(ss -ltnpH "sport = :${!port}" 2>/dev/null | sed -n 's/.*users:((\(.*\))).*/\1/p;q' || true)
         die "$name needs port ${!port}, which is held by another process${holder:+ ($holder)}. Stop that, or choose another:
     $port=$((${!port} + 10000 < 32768 ? ${!port} + 10000 : ${!port} - 1000)) $SELF up $name"
     done
