@@ -40,6 +40,27 @@ prepare_postgres() {
     [[ $(id -u) != 0 ]] || chown -R postgres:postgres "$POSTGRES_HOME"
     [[ -d $POSTGRES_HOME/data ]] || init_postgres
     check_postgres_version
+    forget_killed_postgres
+}
+
+# Postgres takes its lock file for held while a process of that id is there, even one that nobody has reaped. Who works in the
+# folder says more; the children of a killed Postgres do for a moment.
+forget_killed_postgres() {
+    local end=$((SECONDS + 10))
+    while postgres_in_folder; do
+        ((SECONDS < end)) || { say "error: another Postgres works in $POSTGRES_HOME/data"; return 1; }
+        sleep 0.1
+    done
+    rm -f "$POSTGRES_HOME/data/postmaster.pid"
+}
+
+postgres_in_folder() {
+    local cwd data
+    data=$(realpath "$POSTGRES_HOME/data")
+    for cwd in /proc/[0-9]*/cwd; do
+        [[ $(readlink "$cwd" 2>/dev/null) != "$data" ]] || return 0
+    done
+    return 1
 }
 
 init_postgres() {
