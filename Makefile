@@ -17,11 +17,14 @@ up: build ## build, start Headwater at http://127.0.0.1:8080, load the demo on t
 build: tools ## build the headwater program
 	@$(CARGO) build --locked --package headwater
 
-# A C compiler, for the embedded SQLite. Installed only where it is missing.
+# A C compiler for SQLite and Kafka's client; OpenSSL and zlib. Installed only where missing.
 tools:
 	@missing=; \
 	command -v cc >/dev/null 2>&1 || missing="$$missing gcc libc6-dev"; \
+	command -v make >/dev/null 2>&1 || missing="$$missing make"; \
 	command -v pkg-config >/dev/null 2>&1 || missing="$$missing pkg-config"; \
+	pkg-config --exists openssl 2>/dev/null || missing="$$missing libssl-dev"; \
+	pkg-config --exists zlib 2>/dev/null || missing="$$missing zlib1g-dev"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as_root=; \
 		elif command -v sudo >/dev/null 2>&1; then as_root=sudo; \
