@@ -9,6 +9,7 @@
 
 mod embedded;
 mod memory;
+mod remote;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::plan::{DecodePlan, ResolveError};
 use crate::wire::SchemaId;
 pub use embedded::Embedded;
 pub use memory::Memory;
+pub use remote::{Login, Remote, RemoteOptions};
 
 /// A registry; cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub enum Registry {
     Memory(Memory),
     /// A SQLite file that several processes may open at once.
     Embedded(Embedded),
+    /// Over HTTP, with Confluent's API.
+    Remote(Remote),
 }
 
 /// A version of a subject, counted from 1.
@@ -48,6 +52,12 @@ pub enum RegistryError {
     /// The schema cannot read what earlier versions wrote.
     #[error("{subject} cannot take this schema: it does not read version {version} (id {id}): {}", list(conflicts))]
     Incompatible { subject: String, version: u32, id: SchemaId, conflicts: Vec<ResolveError> },
+    /// The registry does not let this caller in, or cannot be asked as configured; waiting alone does not mend it.
+    #[error("the registry at {place} cannot be used as configured: {reason}")]
+    Denied { place: String, reason: String },
+    /// The registry's own rule refuses what ours accepts.
+    #[error("the registry refuses this schema for {subject}: {reason}")]
+    Refused { subject: String, reason: String },
     /// The registry's own data is broken, or is not a registry's.
     #[error("the registry at {place} is broken: {reason}")]
     Corrupt { place: String, reason: String },
@@ -68,12 +78,21 @@ impl Registry {
         Embedded::open(folder).await.map(Registry::Embedded)
     }
 
+    /// The registry at these addresses; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Denied`] where the options cannot be used.
+    pub fn remote(options: &RemoteOptions) -> Result<Self, RegistryError> {
+        Remote::new(options).map(Registry::Remote)
+    }
+
     /// The id of a schema under a subject: its own if it is registered there, else as a new version, provided that it
     /// reads every earlier one. Durable once it returns.
     pub async fn register(&self, subject: &str, schema: &Schema) -> Result<SchemaId, RegistryError> {
         match self {
             Registry::Memory(memory) => memory.register(subject, schema),
             Registry::Embedded(embedded) => embedded.register(subject, schema).await,
+            Registry::Remote(remote) => remote.register(subject, schema).await,
         }
     }
 
@@ -82,6 +101,7 @@ impl Registry {
         match self {
             Registry::Memory(memory) => memory.by_id(id),
             Registry::Embedded(embedded) => embedded.by_id(id).await,
+            Registry::Remote(remote) => remote.by_id(id).await,
         }
     }
 
@@ -90,6 +110,7 @@ impl Registry {
         match self {
             Registry::Memory(memory) => Ok(memory.versions(subject)),
             Registry::Embedded(embedded) => embedded.versions(subject).await,
+            Registry::Remote(remote) => remote.versions(subject).await,
         }
     }
 

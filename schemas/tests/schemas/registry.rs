@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use headwater_schemas::registry::{Login, RemoteOptions};
 use headwater_schemas::wire::SchemaId;
 use headwater_schemas::{Registry, RegistryError, Schema};
 
@@ -12,56 +13,114 @@ fn schema(fields: &str) -> Schema {
 const ID: &str = r#"{"name": "id", "type": "string"}"#;
 const NOTE: &str = r#"{"name": "note", "type": ["null", "string"], "default": null}"#;
 
-async fn conforms(registry: Registry) {
+/// `prefix` keeps the subjects apart from everyone else's.
+async fn conforms(registry: Registry, prefix: &str) {
+    let [sales, other, another, nobody] =
+        ["sales-shop.Sold", "other-shop.Sold", "another", "nobody"].map(|name| format!("{prefix}{name}"));
+    let (sales, other) = (sales.as_str(), other.as_str());
     let (first, second) = (schema(ID), schema(&format!("{ID}, {NOTE}")));
-    let one = registry.register("sales-shop.Sold", &first).await.unwrap();
-    assert_eq!(registry.register("sales-shop.Sold", &first).await.unwrap(), one, "the same schema has the same id");
-    let two = registry.register("sales-shop.Sold", &second).await.unwrap();
+    let one = registry.register(sales, &first).await.unwrap();
+    assert_eq!(registry.register(sales, &first).await.unwrap(), one, "the same schema has the same id");
+    let two = registry.register(sales, &second).await.unwrap();
     assert_ne!(one, two);
-    assert_eq!(registry.register("sales-shop.Sold", &first).await.unwrap(), one, "an old version keeps its id");
-    assert_eq!(registry.register("other-shop.Sold", &second).await.unwrap(), two, "an id belongs to the text");
+    assert_eq!(registry.register(sales, &first).await.unwrap(), one, "an old version keeps its id");
+    assert_eq!(registry.register(other, &second).await.unwrap(), two, "an id belongs to the text");
 
     assert_eq!(*registry.by_id(two).await.unwrap(), second);
     assert_eq!(registry.by_id(two).await.unwrap().record, second.record);
-    for unknown in [SchemaId(0), SchemaId(two.0 + 1), SchemaId(u32::MAX)] {
+    for unknown in [SchemaId(0), SchemaId(u32::MAX)] {
         let error = registry.by_id(unknown).await.unwrap_err();
         assert!(matches!(error, RegistryError::UnknownId(id) if id == unknown), "{error}");
     }
 
-    let versions = registry.versions("sales-shop.Sold").await.unwrap();
+    let versions = registry.versions(sales).await.unwrap();
     let listed: Vec<_> = versions.iter().map(|v| (v.version, v.id, &*v.schema)).collect();
     assert_eq!(listed, [(1, one, &first), (2, two, &second)]);
-    assert_eq!(registry.versions("nobody").await.unwrap(), []);
+    assert_eq!(registry.versions(&nobody).await.unwrap(), []);
 
     // Readable against the last version, not against the first: compatibility is with all of them.
     let third = schema(&format!(r#"{ID}, {{"name": "note", "type": ["null", "string"]}}"#));
-    for refused in
-        [registry.check("sales-shop.Sold", &third).await, registry.register("sales-shop.Sold", &third).await.map(drop)]
-    {
+    for refused in [registry.check(sales, &third).await, registry.register(sales, &third).await.map(drop)] {
         let error = refused.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
-                "sales-shop.Sold cannot take this schema: it does not read version 1 (id {one}): \
+                "{sales} cannot take this schema: it does not read version 1 (id {one}): \
              note: shop.Sold has no such field, and the reader has no default for it"
             )
         );
         assert!(matches!(error, RegistryError::Incompatible { version: 1, id, .. } if id == one));
     }
-    registry.check("another", &third).await.unwrap();
-    assert_eq!(registry.versions("another").await.unwrap(), [], "checking registers nothing");
-    assert_eq!(registry.versions("sales-shop.Sold").await.unwrap().len(), 2);
+    registry.check(&another, &third).await.unwrap();
+    assert_eq!(registry.versions(&another).await.unwrap(), [], "checking registers nothing");
+    assert_eq!(registry.versions(sales).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn memory_conforms() {
-    conforms(Registry::memory()).await;
+    conforms(Registry::memory(), "").await;
 }
 
 #[tokio::test]
 async fn embedded_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    conforms(Registry::open_embedded(folder.path()).await.unwrap()).await;
+    conforms(Registry::open_embedded(folder.path()).await.unwrap(), "").await;
+}
+
+/// The dev servers' registry, and how to reach it with TLS.
+fn remote() -> (headwater_dev_servers::Servers, RemoteOptions) {
+    let servers = headwater_dev_servers::start(&["registry"]);
+    let mut options = RemoteOptions::new(&servers.registry.tls_url);
+    options.ca_file = Some(servers.tls.ca_file.clone());
+    (servers, options)
+}
+
+#[tokio::test]
+async fn a_remote_one_conforms() {
+    let (servers, tls) = remote();
+    for options in [RemoteOptions::new(&servers.registry.url), tls] {
+        let registry = Registry::remote(&options).unwrap();
+        conforms(registry, &format!("{}.", headwater_dev_servers::fresh_name("conforms"))).await;
+    }
+}
+
+/// What one handle registered, another finds, under the same ids.
+#[tokio::test]
+async fn a_remote_one_is_one_for_all() {
+    let (_, options) = remote();
+    let subject = headwater_dev_servers::fresh_name("shared");
+    let (first, second) = (schema(ID), schema(&format!("{ID}, {NOTE}")));
+    let one = Registry::remote(&options).unwrap();
+    let ids = [one.register(&subject, &first).await.unwrap(), one.register(&subject, &second).await.unwrap()];
+    let other = Registry::remote(&options).unwrap();
+    assert_eq!(*other.by_id(ids[1]).await.unwrap(), second);
+    assert_eq!(other.register(&subject, &first).await.unwrap(), ids[0]);
+    let versions: Vec<SchemaId> = other.versions(&subject).await.unwrap().iter().map(|v| v.id).collect();
+    assert_eq!(versions, ids);
+}
+
+#[tokio::test]
+async fn a_remote_one_that_cannot_be_reached_or_trusted_is_named() {
+    let (servers, tls) = remote();
+    let nobody = RemoteOptions::new("http://127.0.0.1:1/");
+    let untrusted = RemoteOptions::new(&servers.registry.tls_url);
+    let no_registry = RemoteOptions::new(servers.registry.url.replace("ccompat", "nonsense"));
+    for options in [nobody, untrusted, no_registry] {
+        let error = Registry::remote(&options).unwrap().by_id(SchemaId(1)).await.unwrap_err();
+        assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    }
+    let missing = RemoteOptions { ca_file: Some("no/such/file".into()), ..tls };
+    let error = Registry::remote(&missing).unwrap_err();
+    assert!(matches!(error, RegistryError::Denied { .. }) && error.to_string().contains("no/such/file"), "{error}");
+    // Neither the login in an address nor the one beside it is ever told.
+    let secret = RemoteOptions {
+        login: Login::Basic { user: "u".into(), password: "hidden".into() },
+        ..RemoteOptions::new("http://u:hidden@127.0.0.1:1/api")
+    };
+    let registry = Registry::remote(&secret).unwrap();
+    let error = registry.by_id(SchemaId(1)).await.unwrap_err();
+    assert!(error.to_string().contains("http://127.0.0.1:1/api"), "{error}");
+    assert!(!format!("{error} {error:?} {registry:?} {secret:?}").contains("hidden"), "{error}");
 }
 
 #[tokio::test]
