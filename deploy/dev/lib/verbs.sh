@@ -109,6 +109,7 @@ clean() {
     # With no server's data left, nothing knows these passwords and certificates.
     if (($# == ${#SERVERS[@]})); then
         rm -rf "$DIR/secrets" "$DIR/tls" "$DIR/tls.new" "$DIR/logs" "$DIR/compose"
+        ! grep -qsF "'$DIR/compose/config'" "$PROJECT/deploy/.env" || rm -f "$PROJECT/deploy/.env"
         rm -f "$DIR/lock"
         rmdir "$DIR" 2>/dev/null || say "$DIR holds what is not the servers': left there"
     fi
