@@ -31,7 +31,8 @@ answers_cassandra() {
 
 # Runs statements, one a line, as a user.
 cql() {
-    { echo "$2"; cat; } | "$JAVA" -Xmx128m -cp "$CASSANDRA_LIBS/*" "$DEV/cassandra/Cql.java" "$HEADWATER_CASSANDRA_PORT" "$1" \
+    { echo "$2"; cat; } | "$JAVA" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -cp "$CASSANDRA_LIBS/*" "$DEV/cassandra/Cql.java" "$HEADWATER_CASSANDRA_PORT" "$1" \
         >>"$(log_file cassandra)" 2>&1 9>&-
 }
 
