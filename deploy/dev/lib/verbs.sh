@@ -11,7 +11,7 @@ lock() {
 }
 
 up() {
-    local name waiting=() failed=()
+    local name waiting=() failed=() held=0
     for name in "$@"; do check_wanted_ports "$name"; done
     lock
     STARTING=()
@@ -19,7 +19,7 @@ up() {
     load_settings
     for name in "$@"; do
         if ! running "$name"; then
-            check_ports_are_free "$name"
+            check_ports_are_free "$name" || held=1
             STARTING+=("$name")
         elif frozen "$name"; then
             die "$name is frozen: \`$SELF thaw $name\` first"
@@ -27,6 +27,7 @@ up() {
             waiting+=("$name")
         fi
     done
+    ((held == 0)) || die "nothing was started"
     if ((${#STARTING[@]} > 0)); then
         provide "${STARTING[@]}"
         make_secrets
