@@ -5,11 +5,11 @@ FUZZ_SECONDS ?= 20
 CARGO ?= cargo
 HEADWATER := target/debug/headwater
 
-.PHONY: help up build tools test lint fuzz bench release clean-data
+.PHONY: help up build tools test lint fuzz bench release clean-data servers servers-down servers-clean servers-status
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: build ## build, start Headwater at http://127.0.0.1:8080, load the demo on the first start
 	@exec $(HEADWATER) up --listen $(LISTEN) --demo
@@ -59,5 +59,18 @@ bench: release ## criterion's benches, then whole paths; see BENCHMARKS.md
 release: tools ## an optimised program, at target/release/headwater
 	$(CARGO) build --locked --release --package headwater
 
+# SERVERS="kafka postgres" picks some. `deploy/dev/servers --help` says more.
+servers: ## real Kafka, Cassandra, schema registry and Postgres: install, fetch, start, wait until each answers
+	@deploy/dev/servers up $(SERVERS)
+
+servers-down: ## stop them; the data stays
+	@deploy/dev/servers down $(SERVERS)
+
+servers-clean: ## stop them and wipe their data
+	@deploy/dev/servers clean $(SERVERS)
+
+servers-status: ## what runs, where, in how much memory
+	@deploy/dev/servers status $(SERVERS)
+
 clean-data: ## forget all of the embedded default's data: log, registry, views, files, keys
-	rm -rf data
+	@[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name servers -exec rm -rf {} +

@@ -31,7 +31,8 @@ answers_cassandra() {
 
 # Runs statements, one a line, as a user.
 cql() {
-    { echo "$2"; cat; } | "$JAVA" -Xmx128m -cp "$CASSANDRA_LIBS/*" "$DEV/cassandra/Cql.java" "$HEADWATER_CASSANDRA_PORT" "$1" \
+    { echo "$2"; cat; } | "$JAVA" -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+        -cp "$CASSANDRA_LIBS/*" "$DEV/cassandra/Cql.java" "$HEADWATER_CASSANDRA_PORT" "$1" \
         >>"$(log_file cassandra)" 2>&1 9>&-
 }
 
@@ -45,10 +46,15 @@ after_cassandra() {
         ((SECONDS < end)) || { say "error: Cassandra takes neither its first password nor ours"; show_log cassandra; return 1; }
         sleep 0.2
     done
-    cql admin "$(secret cassandra-admin)" <<ROLES || { say "error: Cassandra's roles could not be made"; show_log cassandra; return 1; }
-CREATE ROLE IF NOT EXISTS headwater WITH PASSWORD = '$(secret cassandra)' AND LOGIN = true
-GRANT ALL PERMISSIONS ON ALL KEYSPACES TO headwater
-DROP ROLE IF EXISTS cassandra
-ROLES
+    cassandra_roles | cql admin "$(secret cassandra-admin)" ||
+        { say "error: Cassandra's roles could not be made"; show_log cassandra; return 1; }
     touch "$CASSANDRA_CONFIG/roles-made"
+}
+
+cassandra_roles() {
+    cat <<CQL
+CREATE ROLE IF NOT EXISTS headwater WITH PASSWORD = '$(secret cassandra)' AND LOGIN = true;
+GRANT ALL PERMISSIONS ON ALL KEYSPACES TO headwater;
+DROP ROLE IF EXISTS cassandra;
+CQL
 }

@@ -27,6 +27,8 @@ format_kafka() {
     id=$(openssl rand -base64 16 | tr '+/' '-_')
     (umask 077 && cat >"$KAFKA_CONFIG/format.args") <<ARGS
 -Xmx128m
+-XX:+UseSerialGC
+-XX:TieredStopAtLevel=1
 "-Dlog4j2.configurationFile=$KAFKA_CONFIG/log4j2.xml"
 -Dheadwater.log.level=warn
 -cp "$KAFKA_LIBS/*"

@@ -79,7 +79,11 @@ fetch_from_maven() {
     if [[ ! -d $to ]]; then
         say "Fetching $name into $to"
         new=$(mktemp -d "$CACHE/new.XXXXXX")
-        "fetch_$name" "$new" >&2 || { rm -rf "$new"; die "$name could not be fetched: see Maven's lines above; nothing was kept"; }
+        if ! "fetch_$name" "$new" >"$CACHE/$name.log" 2>&1; then
+            rm -rf "$new"
+            tail -n 20 "$CACHE/$name.log" | sed 's/^/    /' >&2
+            die "$name could not be fetched, and nothing of it was kept: see above, and $CACHE/$name.log"
+        fi
         chmod 755 "$new"
         mv "$new" "$to"
         say "Fetched $name in $((SECONDS - began)) s"
@@ -87,7 +91,7 @@ fetch_from_maven() {
     exec 8>&-
 }
 
-maven() { JAVA_HOME=$JDK mvn -q -B -Dstyle.color=never --strict-checksums "$@" </dev/null 9>&-; }
+maven() { JAVA_HOME=$JDK mvn -q -B --strict-checksums "$@" </dev/null 9>&-; }
 
 fetch_kafka() {
     maven -f "$DEV/kafka/pom.xml" "-Dkafka.version=$KAFKA_VERSION" "-Dscala.version=$KAFKA_SCALA_VERSION" \

@@ -129,13 +129,15 @@ signal_tree() {
 port_taken() { timeout 2 bash -c ": 3<>/dev/tcp/127.0.0.1/$1" 2>/dev/null; }
 
 check_ports_are_free() {
-    local name=$1 port holder
+    local name=$1 port holder held=0
     for port in $(ports_of "$name"); do
         port_taken "${!port}" || continue
         holder=$(ss -ltnpH "sport = :${!port}" 2>/dev/null | sed -n 's/.*users:((\(.*\))).*/\1/p;q' || true)
-        die "$name needs port ${!port}, which is held by another process${holder:+ ($holder)}. Stop that, or choose another:
+        held=1
+        say "error: $name needs port ${!port}, which is held by another process${holder:+ ($holder)}. Stop that, or choose another:
     $port=$((${!port} + 10000 < 32768 ? ${!port} + 10000 : ${!port} - 1000)) $SELF up $name"
     done
+    ((held == 0))
 }
 
 # Sends bytes to a port and prints, in hexadecimal, the first COUNT bytes of the answer.

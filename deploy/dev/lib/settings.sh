@@ -42,7 +42,9 @@ load_settings() {
         fi
         read_settings "$DIR/$name.ports"
     done
-    read_settings "$DEV/versions.env"
+    # Not from the environment: images set a JAVA_VERSION of their own.
+    # shellcheck source=../versions.env
+    source "$DEV/versions.env"
     read_settings "$DEV/defaults.env"
     for port in $(for name in "${SERVERS[@]}"; do ports_of "$name"; done); do
         [[ ${!port} =~ ^[0-9]{1,5}$ ]] && ((10#${!port} > 0 && 10#${!port} < 65536)) ||

@@ -11,36 +11,40 @@ lock() {
 }
 
 up() {
-    local name starting=() waiting=() failed=()
+    local name waiting=() failed=() held=0
     for name in "$@"; do check_wanted_ports "$name"; done
     lock
+    STARTING=()
     # What another did while this one waited.
     load_settings
     for name in "$@"; do
         if ! running "$name"; then
-            check_ports_are_free "$name"
-            starting+=("$name")
+            check_ports_are_free "$name" || held=1
+            STARTING+=("$name")
         elif frozen "$name"; then
             die "$name is frozen: \`$SELF thaw $name\` first"
         else
             waiting+=("$name")
         fi
     done
-    if ((${#starting[@]} > 0)); then
-        provide "${starting[@]}"
+    ((held == 0)) || die "nothing was started"
+    if ((${#STARTING[@]} > 0)); then
+        provide "${STARTING[@]}"
         make_secrets
         make_tls
     fi
-    trap 'interrupted' INT TERM HUP
+    # Ctrl-C goes to all processes of the terminal: this one alone answers it, and ends the others.
+    trap '' INT HUP
     declare -A jobs=()
     for name in "${waiting[@]}"; do
         (wait_until_ready "$name" && say "$(printf '%-10s answers already at %s' "$name" "$(address "$name")")") &
         jobs[$name]=$!
     done
-    for name in "${starting[@]}"; do
+    for name in "${STARTING[@]}"; do
         start_one "$name" &
         jobs[$name]=$!
     done
+    trap 'interrupted' INT TERM HUP
     for name in "$@"; do wait "${jobs[$name]}" || failed+=("$name"); done
     trap - INT TERM HUP
     ((${#failed[@]} == 0)) || die "not started: ${failed[*]}"
@@ -72,10 +76,17 @@ start_one() {
 
 # Ctrl-C leaves nothing half started: what this program started ends with it, what ran before stays.
 interrupted() {
-    local pid
+    local pid name
     trap '' INT TERM HUP
     say "interrupted: ending what was being started"
+    # The shell would tell of each process that it sees killed.
+    exec 2>/dev/null
     for pid in $(tree_of $$); do ((pid == $$)) || kill -KILL "$pid" 2>/dev/null || true; done
+    # What is left has another parent already.
+    for name in "${STARTING[@]}"; do
+        if pid=$(pid_of "$name"); then kill_now "$pid"; fi
+        rm -f "$(pid_file "$name")"
+    done
     exit 130
 }
 
@@ -99,6 +110,7 @@ clean() {
     # With no server's data left, nothing knows these passwords and certificates.
     if (($# == ${#SERVERS[@]})); then
         rm -rf "$DIR/secrets" "$DIR/tls" "$DIR/tls.new" "$DIR/logs" "$DIR/compose"
+        ! grep -qsF "'$DIR/compose/config'" "$PROJECT/deploy/.env" || rm -f "$PROJECT/deploy/.env"
         rm -f "$DIR/lock"
         rmdir "$DIR" 2>/dev/null || say "$DIR holds what is not the servers': left there"
     fi
