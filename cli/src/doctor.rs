@@ -94,7 +94,7 @@ async fn look(context: &Context) -> Vec<Finding> {
     };
     findings.push(Finding::ok("files", "the declarations are right"));
     findings.extend(places::look(&project));
-    if !environment::log_folder(&project).join("log.db").exists() {
+    if environment::log_folder(&project).is_some_and(|folder| !folder.join("log.db").exists()) {
         findings.push(Finding::note("log", "nothing was started here yet", "Start it: headwater up"));
         return findings;
     }

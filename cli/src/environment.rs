@@ -1,10 +1,12 @@
 //! The log, the registry and the stores that a project's configuration names, opened; and what makes them fit what is
 //! declared.
 
+mod open;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use headwater_engine::declare::config::{BlobConfig, LogConfig, RegistryConfig, StoreConfig};
+use headwater_engine::declare::config::BlobConfig;
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_http::Keys;
@@ -12,9 +14,10 @@ use headwater_log::{Log, LogError, TopicSpec};
 use headwater_runner::DeployError;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::topic::Topic;
-use headwater_views::{SqliteOptions, Store};
+use headwater_views::Store;
 
 use crate::failure::Failure;
+pub(crate) use open::{data_folder, log_folder, registry, registry_folder, store_files};
 
 pub(crate) struct Environment {
     pub(crate) project: Project,
@@ -34,31 +37,20 @@ pub(crate) struct Deployed {
 impl Environment {
     /// Opens everything, making what is missing.
     pub(crate) async fn open(project: Project) -> Result<Self, Failure> {
-        let folder = log_folder(&project);
-        let log = Log::open_embedded(&folder).await.map_err(|error| {
-            Failure::because(format!("the log in {} cannot be opened", folder.display()), &error)
-                .mend("Run `headwater doctor` to see what it needs.")
-        })?;
-        let folder = registry_folder(&project);
-        let registry = Registry::open_embedded(&folder).await.map_err(|error| {
-            Failure::because(format!("the registry in {} cannot be opened", folder.display()), &error)
-                .mend("Run `headwater doctor` to see what it needs.")
-        })?;
+        let log = open::log(&project).await?;
+        let registry = registry(&project).await?;
         let mut stores = Vec::new();
-        for (name, file) in store_files(&project) {
-            let store = Store::open_sqlite(SqliteOptions::new(&file)).await.map_err(|error| {
-                Failure::because(format!("the store {name} in {} cannot be opened", file.display()), &error)
-                    .mend("Run `headwater doctor` to see what it needs.")
-            })?;
-            stores.push((name, store));
+        for (name, config) in &project.config.stores {
+            stores.push((name.clone(), open::store(&project, name, config).await?));
         }
         Ok(Self { project, log, registry, stores })
     }
 
     /// Opens what an earlier start has made, for commands that only look.
     pub(crate) async fn existing(project: Project) -> Result<Self, Failure> {
-        let folder = log_folder(&project);
-        if !folder.join("log.db").exists() {
+        if let Some(folder) = log_folder(&project)
+            && !folder.join("log.db").exists()
+        {
             return Err(Failure::new(format!("there is no log in {} yet", folder.display()))
                 .mend("Start Headwater once (`headwater up`), or write to a topic (`headwater produce`)."));
         }
@@ -186,33 +178,14 @@ fn differing(differences: &[DeployError]) -> Failure {
         .mend(format!("Undo the change, or fold the views anew from the log: headwater up {}", names.join(" ")))
 }
 
-pub(crate) fn log_folder(project: &Project) -> PathBuf {
-    match &project.config.log {
-        LogConfig::Embedded(folder) => project.path(folder),
-    }
-}
-
-pub(crate) fn registry_folder(project: &Project) -> PathBuf {
-    match &project.config.registry {
-        RegistryConfig::Embedded(folder) => project.path(folder),
-    }
-}
-
 pub(crate) fn blob_folder(project: &Project) -> PathBuf {
     match &project.config.blobs {
         BlobConfig::Folder(folder) => project.path(folder),
     }
 }
 
-pub(crate) fn store_files(project: &Project) -> Vec<(String, PathBuf)> {
-    let file = |config: &StoreConfig| match config {
-        StoreConfig::Sqlite(file) => project.path(file),
-    };
-    project.config.stores.iter().map(|(name, config)| (name.clone(), file(config))).collect()
-}
-
 pub(crate) fn key_folder(project: &Project) -> PathBuf {
-    log_folder(project).join("keys")
+    data_folder(project).join("keys")
 }
 
 pub(crate) fn keys(project: &Project) -> Result<Keys, Failure> {

@@ -20,6 +20,7 @@ mod doctor;
 mod parked;
 mod produce;
 mod run;
+mod schema;
 mod status;
 mod test;
 mod token;
@@ -63,6 +64,7 @@ enum Command {
     Produce(produce::Produce),
     Consume(consume::Consume),
     Token(token::Token),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Bench(bench::Bench),
@@ -91,6 +93,7 @@ fn run(command: Command, context: &Context) -> Result<Answer, Failure> {
         Command::Parked(parked) => block_on(parked.run(context)),
         Command::Produce(produce) => block_on(produce.run(context)),
         Command::Consume(consume) => block_on(consume.run(context)),
+        Command::Schema(schema) => block_on(schema.run(context)),
         Command::Doctor(doctor) => block_on(doctor.run(context)),
         Command::Demo(demo) => block_on(demo.run(context)),
         Command::Bench(bench) => block_on(bench.run(context)),

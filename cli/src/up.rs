@@ -98,7 +98,7 @@ impl Up {
     ) -> Result<(), Failure> {
         let url = format!("http://{}", serving.address);
         ready(serving, stop).await;
-        let marker = environment::log_folder(&serving.environment.project).join("demo.loaded");
+        let marker = environment::data_folder(&serving.environment.project).join("demo.loaded");
         if self.demo && !marker.exists() && !stop.is_cancelled() {
             self.load(context, serving, &url, &marker, out, stop).await?;
         }

@@ -17,11 +17,9 @@ const NONE_BYTES: u64 = 64 << 20;
 const CLOCK_FLOOR_S: i64 = 1_767_225_600;
 
 pub(super) fn look(project: &Project) -> Vec<Finding> {
-    let mut folders: Vec<(String, PathBuf)> = vec![
-        ("log".to_owned(), environment::log_folder(project)),
-        ("registry".to_owned(), environment::registry_folder(project)),
-        ("blobs".to_owned(), environment::blob_folder(project)),
-    ];
+    let mut folders = vec![("blobs".to_owned(), environment::blob_folder(project))];
+    let embedded = [("log", environment::log_folder(project)), ("registry", environment::registry_folder(project))];
+    folders.extend(embedded.into_iter().filter_map(|(name, folder)| Some((name.to_owned(), folder?))));
     for (name, file) in environment::store_files(project) {
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
         folders.push((format!("store {name}"), folder));

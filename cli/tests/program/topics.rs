@@ -127,3 +127,42 @@ fn following_shows_what_another_process_writes_and_ends_with_a_signal() {
     assert!(sent.expect("kill runs").success());
     assert_eq!(following.wait().expect("it ends").code(), Some(0));
 }
+
+#[test]
+fn schemas_are_compared_and_published_ahead_of_a_start() {
+    let project = Project::new();
+    let schema = |action: &str| project.run(&["schema", action, "--topic", "user"]);
+    assert!(schema("check").fine().contains("user-user.UserRegistered: new\n"));
+    assert!(schema("publish").fine().contains("user-user.UserRegistered: registered (id 1)\n"));
+    assert!(schema("publish").fine().contains("user-user.UserRegistered: was registered (id 1)\n"));
+    assert!(schema("diff").fine().contains("user-user.UserRegistered: registered as version 1 (id 1)\n"));
+    let file = "schemas/user/UserRegistered.avsc";
+    let added = r#"{ "name": "user_id", "type": "string" }, { "name": "nick", "type": "string", "default": "" }"#;
+    project.edit(file, r#"{ "name": "user_id", "type": "string" }"#, added);
+    let said = schema("diff").fine();
+    assert!(
+        said.contains("UserRegistered: new version, after 1 version\n    + nick: string (has a default)\n"),
+        "{said}"
+    );
+    // Without its default it cannot read what is in the log: nothing of the topic is published.
+    project.edit(file, r#""nick", "type": "string", "default": """#, r#""nick", "type": "string""#);
+    for action in ["check", "publish"] {
+        let ran = schema(action);
+        assert_eq!(ran.code, Some(1), "{ran:#?}");
+        assert!(ran.out.contains("refused") && ran.out.contains("nick: "), "{}", ran.out);
+    }
+    let lines = project.run(&["schema", "check", "--json"]).out;
+    let states: Vec<&str> =
+        lines.lines().filter_map(|line| line.split("\"state\":\"").nth(1)?.split('"').next()).collect();
+    assert_eq!(states, ["new", "new", "new", "refused", "registered"]);
+}
+
+#[test]
+fn a_server_that_the_environment_does_not_name_is_said_so() {
+    let project = Project::new();
+    project.edit("headwater.yaml", "registry:\n  embedded: data", "registry:\n  url: \"${NO_SUCH_REGISTRY}\"");
+    project.run(&["check"]).fine();
+    let ran = project.run(&["schema", "check"]);
+    assert_eq!(ran.code, Some(2), "{ran:#?}");
+    assert!(ran.err.contains("NO_SUCH_REGISTRY") && ran.err.contains("registry.url"), "{}", ran.err);
+}

@@ -61,6 +61,7 @@ fn every_command_has_help_with_an_example() {
         "produce",
         "consume",
         "token",
+        "schema",
         "doctor",
         "demo",
         "bench",

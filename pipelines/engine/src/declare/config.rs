@@ -1,11 +1,14 @@
 //! `headwater.yaml`: where the log, the registry, the stores and the blobs are. Paths are relative to the project's folder;
-//! `${NAME}` is replaced from the environment.
+//! `${NAME}` is replaced from the environment: in paths as they are read, in what names a server as it is opened.
+
+mod servers;
 
 use std::path::PathBuf;
 
 use super::{Text, check_name, place_of};
 use crate::source::Diagnostic;
-use crate::yaml::{Node, quoted};
+use crate::yaml::{Kind, Node, quoted};
+pub use servers::{KafkaConfig, PostgresConfig, RegistryServer, Secret, Template};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -20,18 +23,21 @@ pub struct Config {
 pub enum LogConfig {
     /// A folder for SQLite files.
     Embedded(PathBuf),
+    Kafka(KafkaConfig),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RegistryConfig {
     /// A folder for SQLite files.
     Embedded(PathBuf),
+    Remote(RegistryServer),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreConfig {
     /// A database file.
     Sqlite(PathBuf),
+    Postgres(PostgresConfig),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -69,17 +75,17 @@ pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>
         let (key, node) = fields.entry(key)?;
         Some(Section { key, form, example, later }.read(node, environment, out))
     };
-    let log = section("log", "embedded", "data", &["kafka"][..], out);
-    let registry = section("registry", "embedded", "data", &["url"][..], out);
     let blobs = section("blobs", "folder", "data/blobs", &["s3"][..], out);
+    let log = fields.entry("log").and_then(|(key, node)| read_log(key, node, environment, out));
+    let registry = fields.entry("registry").and_then(|(key, node)| read_registry(key, node, environment, out));
     let stores = fields.entry("stores").map(|(key, node)| read_stores(key, node, environment, out));
     fields.finish(&[], out);
     if out.len() > before {
         return None;
     }
     Some(Config {
-        log: log.flatten().map_or(default.log, LogConfig::Embedded),
-        registry: registry.flatten().map_or(default.registry, RegistryConfig::Embedded),
+        log: log.unwrap_or(default.log),
+        registry: registry.unwrap_or(default.registry),
         stores: stores.unwrap_or(default.stores),
         blobs: blobs.flatten().map_or(default.blobs, BlobConfig::Folder),
     })
@@ -127,6 +133,50 @@ impl Section<'_> {
     }
 }
 
+/// Whether the section is of this form alone.
+fn is_form(node: &Node, form: &str, embedded: &str) -> bool {
+    let Kind::Mapping(entries) = &node.kind else { return false };
+    let has = |form| entries.iter().any(|(key, _)| key.as_text() == Some(form));
+    has(form) && !has(embedded)
+}
+
+fn read_log(key: &Node, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<LogConfig> {
+    if is_form(node, "kafka", "embedded") {
+        let mut fields = node.fields("`log`", &key.span, out)?;
+        let kafka = fields.entry("kafka").and_then(|(key, node)| KafkaConfig::read(key, node, environment, out));
+        fields.finish(&[], out);
+        return kafka.map(LogConfig::Kafka);
+    }
+    let section = Section { key, form: "embedded", example: "data", later: &[] };
+    section.read(node, environment, out).map(LogConfig::Embedded)
+}
+
+fn read_registry(
+    key: &Node,
+    node: &Node,
+    environment: Environment<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RegistryConfig> {
+    if is_form(node, "url", "embedded") {
+        return RegistryServer::read(key, node, environment, out).map(RegistryConfig::Remote);
+    }
+    let section = Section { key, form: "embedded", example: "data", later: &[] };
+    section.read(node, environment, out).map(RegistryConfig::Embedded)
+}
+
+fn read_store(key: &Node, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<StoreConfig> {
+    if is_form(node, "postgres", "sqlite") {
+        let owner = format!("`{}`", key.key_text().value);
+        let mut fields = node.fields(&owner, &key.span, out)?;
+        let postgres =
+            fields.entry("postgres").and_then(|(key, node)| PostgresConfig::read(key, node, environment, out));
+        fields.finish(&["cassandra"], out);
+        return postgres.map(StoreConfig::Postgres);
+    }
+    let section = Section { key, form: "sqlite", example: "data/views.db", later: &["cassandra"] };
+    section.read(node, environment, out).map(StoreConfig::Sqlite)
+}
+
 fn read_stores(
     key: &Node,
     node: &Node,
@@ -142,15 +192,14 @@ fn read_stores(
     for (name, node) in entries {
         let text = name.key_text();
         check_name(&text, "store", out);
-        let section =
-            Section { key: name, form: "sqlite", example: "data/views.db", later: &["cassandra", "postgres"] };
-        let Some(path) = section.read(node, environment, out) else { continue };
-        let store = StoreConfig::Sqlite(path);
+        let Some(store) = read_store(name, node, environment, out) else { continue };
         if let Some((other, _)) = stores.iter().find(|(_, other)| *other == store) {
-            out.push(
-                Diagnostic::error(&node.span, format!("stores `{other}` and `{}` are the same file", text.value))
-                    .label("a store has a file of its own"),
-            );
+            let (what, label) = match store {
+                StoreConfig::Sqlite(_) => ("file", "a store has a file of its own"),
+                StoreConfig::Postgres(_) => ("Postgres schema", "a store has a schema of its own"),
+            };
+            let message = format!("stores `{other}` and `{}` are the same {what}", text.value);
+            out.push(Diagnostic::error(&node.span, message).label(label));
         }
         stores.push((text.value, store));
     }

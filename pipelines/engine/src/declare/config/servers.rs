@@ -1,0 +1,265 @@
+//! The forms of the configuration that name servers: Kafka, a schema registry, Postgres.
+//!
+//! What may differ from place to place (addresses, users) is a [`Template`], and what must be kept secret a [`Secret`]:
+//! both are resolved when the server is opened, so a project is checked without knowing either.
+
+use std::path::PathBuf;
+
+use super::super::Text;
+use super::Environment;
+use crate::source::Diagnostic;
+use crate::yaml::{Node, quoted};
+
+/// Text in which `${NAME}` stands for the environment's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable(String),
+}
+
+/// Where a secret comes from: never from the configuration's own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// An environment variable.
+    Variable(String),
+    /// A file, whose last line break is not part of it.
+    File(PathBuf),
+}
+
+/// `kafka:` of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KafkaConfig {
+    /// `host:port`, comma-separated.
+    pub brokers: Template,
+    pub tls: bool,
+    /// The authority that signed the brokers' certificates; None: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    pub login: Option<(Template, Secret)>,
+    /// A SASL mechanism.
+    pub mechanism: String,
+    /// How many brokers keep each record of a topic that is made; None: as the brokers have it.
+    pub replication: Option<u32>,
+}
+
+/// `url:` of the registry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegistryServer {
+    /// Of Confluent's API; comma-separated where it has several addresses.
+    pub url: Template,
+    pub ca_file: Option<PathBuf>,
+    pub login: Option<(Template, Secret)>,
+    pub token: Option<Secret>,
+}
+
+/// `postgres:` of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostgresConfig {
+    /// As libpq has it: `postgres://user@host:5432/database?sslmode=verify-full`.
+    pub url: Template,
+    /// Where the URL has none.
+    pub password: Option<Secret>,
+    /// The Postgres schema that holds the tables.
+    pub schema: String,
+}
+
+/// The SASL mechanisms that need no more than a user and a password.
+const MECHANISMS: [&str; 3] = ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"];
+
+impl Template {
+    /// With the environment's values.
+    ///
+    /// # Errors
+    /// The first variable that is not set.
+    pub fn resolve(&self, environment: Environment<'_>) -> Result<String, String> {
+        let part = |part: &Part| match part {
+            Part::Literal(text) => Ok(text.clone()),
+            Part::Variable(name) => environment(name).ok_or_else(|| name.clone()),
+        };
+        self.0.iter().map(part).collect()
+    }
+
+    fn read(text: &Text, out: &mut Vec<Diagnostic>) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while let Some(start) = text[at..].find("${").map(|index| at + index) {
+            let end = text[start..].find('}').map(|index| start + index);
+            let name = end.map(|end| &text[start + 2..end]).filter(|name| is_variable(name));
+            let (Some(end), Some(name)) = (end, name) else {
+                let place = text.part(start..end.map_or(text.len(), |end| end + 1));
+                let error = Diagnostic::error(&place, "this is not the name of an environment variable");
+                out.push(error.label("expected `${NAME}`"));
+                return None;
+            };
+            parts.push(Part::Literal(text[at..start].to_owned()));
+            parts.push(Part::Variable(name.to_owned()));
+            at = end + 1;
+        }
+        parts.push(Part::Literal(text[at..].to_owned()));
+        parts.retain(|part| *part != Part::Literal(String::new()));
+        if parts.is_empty() {
+            out.push(Diagnostic::error(&text.span, "this is empty").label("expected an address"));
+            return None;
+        }
+        Some(Self(parts))
+    }
+
+    /// The text that stands in the file, each variable as one letter.
+    fn literal(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Variable(_) => "$".to_owned(),
+        };
+        self.0.iter().map(part).collect()
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// An address, which may not hold a password in plain sight.
+fn read_address(node: &Node, owner: &str, out: &mut Vec<Diagnostic>) -> Option<Template> {
+    let text = node.text(owner, out)?;
+    let template = Template::read(&text, out)?;
+    let literal = template.literal();
+    let authority = literal.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let password =
+        authority.rsplit_once('@').and_then(|(login, _)| login.split_once(':')).map(|(_, password)| password);
+    if password.is_some_and(|password| !matches!(password, "" | "$")) {
+        let error = Diagnostic::error(&text.span, "a password stands in this file");
+        let help = "take it out, and name an environment variable in its place: `${PASSWORD}`";
+        out.push(error.label("secrets come from the environment or from files").help(help));
+        return None;
+    }
+    Some(template)
+}
+
+/// `key: "${NAME}"`, or `key_file: path`.
+fn read_secret(
+    fields: &mut crate::yaml::Fields<'_>,
+    [key, file_key]: [&'static str; 2],
+    environment: Environment<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Secret> {
+    let (direct, file) = (fields.entry(key), fields.optional(file_key));
+    if let (Some((name, _)), Some(_)) = (direct, file) {
+        let error = Diagnostic::error(&name.span, format!("`{key}` and `{file_key}` say the same twice"));
+        out.push(error.label("keep one of them"));
+    }
+    if let Some((_, node)) = direct {
+        let text = node.text(&format!("`{key}`"), out)?;
+        let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).filter(|name| is_variable(name));
+        if name.is_none() {
+            // Never the value: it is a secret in the wrong place.
+            let error = Diagnostic::error(&text.span, format!("`{key}` must be one environment variable"));
+            let help = format!("write `{key}: \"${{NAME}}\"`, or `{file_key}: path/to/file`");
+            out.push(error.label("secrets come from the environment or from files").help(help));
+        }
+        return name.map(|name| Secret::Variable(name.to_owned()));
+    }
+    super::read_path(file?, &format!("`{file_key}`"), environment, out).map(Secret::File)
+}
+
+/// `user` with its password; both or neither.
+fn read_login(
+    fields: &mut crate::yaml::Fields<'_>,
+    environment: Environment<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(Template, Secret)> {
+    let user = fields.entry("user");
+    let before = out.len();
+    let secret = read_secret(fields, ["password", "password_file"], environment, out);
+    let told = out.len() > before;
+    let (name, node) = user?;
+    let user = node.text("`user`", out).and_then(|text| Template::read(&text, out));
+    if secret.is_none() && !told {
+        let error = Diagnostic::error(&name.span, "`user` has no password").label("`password` is missing");
+        out.push(error.help("add `password: \"${NAME}\"`, or `password_file: path/to/file`"));
+    }
+    Some((user?, secret?))
+}
+
+fn read_file(
+    fields: &mut crate::yaml::Fields<'_>,
+    key: &'static str,
+    environment: Environment<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<PathBuf> {
+    let node = fields.optional(key)?;
+    super::read_path(node, &format!("`{key}`"), environment, out)
+}
+
+impl KafkaConfig {
+    pub(super) fn read(
+        key: &Node,
+        node: &Node,
+        environment: Environment<'_>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let mut fields = node.fields("`kafka`", &key.span, out)?;
+        let brokers = fields.required("brokers", "\"${KAFKA_BROKERS}\"");
+        let brokers = brokers.and_then(|node| read_address(node, "`brokers`", out));
+        let ca_file = read_file(&mut fields, "ca_file", environment, out);
+        let tls = fields.optional("tls").and_then(|node| node.boolean("`tls`", out));
+        let login = read_login(&mut fields, environment, out);
+        let mechanism = fields.optional("mechanism").and_then(|node| node.text("`mechanism`", out));
+        let replication = fields.optional("replication").and_then(|node| node.integer("`replication`", 1..=64, out));
+        fields.finish(&[], out);
+        if let Some(mechanism) = &mechanism
+            && !MECHANISMS.contains(&mechanism.as_str())
+        {
+            let error = Diagnostic::error(&mechanism.span, format!("{} is no mechanism", quoted(mechanism)));
+            out.push(error.label(format!("expected {}", MECHANISMS.join(", "))));
+        }
+        let tls = tls.map_or(ca_file.is_some(), |tls| tls.value);
+        let mechanism = mechanism.map_or_else(|| MECHANISMS[0].to_owned(), |mechanism| mechanism.value);
+        Some(Self { brokers: brokers?, tls, ca_file, login, mechanism, replication: replication.map(|n| n.value) })
+    }
+}
+
+impl RegistryServer {
+    /// Reads the whole section: `url` stands beside what it needs.
+    pub(super) fn read(
+        key: &Node,
+        node: &Node,
+        environment: Environment<'_>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let mut fields = node.fields("`registry`", &key.span, out)?;
+        let url = fields.required("url", "\"${SCHEMA_REGISTRY_URL}\"");
+        let url = url.and_then(|node| read_address(node, "`url`", out));
+        let ca_file = read_file(&mut fields, "ca_file", environment, out);
+        let login = read_login(&mut fields, environment, out);
+        let token = read_secret(&mut fields, ["token", "token_file"], environment, out);
+        fields.finish(&[], out);
+        Some(Self { url: url?, ca_file, login, token })
+    }
+}
+
+impl PostgresConfig {
+    pub(super) fn read(
+        key: &Node,
+        node: &Node,
+        environment: Environment<'_>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        if node.as_text().is_some() {
+            let url = read_address(node, "`postgres`", out)?;
+            return Some(Self { url, password: None, schema: "headwater".to_owned() });
+        }
+        let mut fields = node.fields("`postgres`", &key.span, out)?;
+        let url = fields.required("url", "\"${DATABASE_URL}\"");
+        let url = url.and_then(|node| read_address(node, "`url`", out));
+        let password = read_secret(&mut fields, ["password", "password_file"], environment, out);
+        let schema = fields.optional("schema").and_then(|node| node.text("`schema`", out));
+        fields.finish(&[], out);
+        if let Some(schema) = &schema {
+            super::check_name(schema, "Postgres schema", out);
+        }
+        let schema = schema.map_or_else(|| "headwater".to_owned(), |schema| schema.value);
+        Some(Self { url: url?, password, schema })
+    }
+}
