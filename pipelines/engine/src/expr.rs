@@ -69,6 +69,8 @@ pub use error::{EvalError, MAX_TEXT};
 pub use order::value_order;
 pub use parse::{MAX_BYTES, MAX_NESTING, parse};
 
+pub(crate) use check::{functions, is_function};
+
 use code::{Code, Ty};
 use kind::{Any, Arg, Bool, Ctx};
 
@@ -154,6 +156,17 @@ pub fn compile(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<ExprError>> {
 }
 
 impl Expr {
+    /// In place of one that is mistaken.
+    pub(crate) fn unknown() -> Self {
+        let (value, slots) = (Arg::null(), Vec::new());
+        Self { ty: crate::unknown::ty(), value, truth: None, slots, constant: None }
+    }
+
+    /// Whether nothing is known of its type, because of a mistake in what it is made of.
+    pub(crate) fn is_unknown(&self) -> bool {
+        crate::unknown::is_unknown(&self.ty.ty)
+    }
+
     /// The value for these slots, which hold values of the types that the scope bound. Text and the like that is made is
     /// made in `bump`; what is read is passed on.
     pub fn eval<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<ValueRef<'a>, EvalError> {

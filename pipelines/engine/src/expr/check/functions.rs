@@ -42,6 +42,15 @@ const MANY: usize = 1_000;
 
 const REDUCERS: &[&str] = &["last", "first", "sum", "count", "min", "max", "avg"];
 
+/// The names of all functions.
+pub(crate) fn functions() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, ..)| *name)
+}
+
+pub(crate) fn is_function(name: &str) -> bool {
+    functions().any(|known| known == name)
+}
+
 impl Checker<'_> {
     pub(super) fn function(&mut self, call: &Call, range: Range<usize>) -> Checked {
         let name = call.name.as_str();

@@ -1,0 +1,129 @@
+//! A folder's schemas, and what can be made of those that are mistaken: the fields that are right keep their types.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use headwater_schemas::topic::Event;
+use headwater_schemas::{Field, Schema, SchemaError, avsc};
+use serde_json::{Value as Json, json};
+
+use crate::project::files::Declared;
+use crate::source::{Diagnostic, FileId, Sources, Span};
+use crate::unknown;
+
+/// What the files of a folder hold.
+pub(super) struct Schemas {
+    pub(super) right: Vec<Schema>,
+    /// Records with a mistake in them or in what they refer to.
+    mistaken: Vec<Schema>,
+}
+
+impl Schemas {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Schema> + Clone {
+        self.right.iter().chain(&self.mistaken)
+    }
+}
+
+/// Reads a folder's schemas and says what is wrong with them.
+pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnostic>) -> Schemas {
+    let mut readable: Vec<FileId> = files.iter().filter(|file| !file.unreadable).map(|file| file.id).collect();
+    let unreadable = files.iter().filter(|file| file.unreadable).map(|file| file.id);
+    let mut mistaken: Vec<FileId> = unreadable.collect();
+    let mut told = !mistaken.is_empty();
+    let right = loop {
+        let texts: Vec<(String, &str)> =
+            readable.iter().map(|&id| (sources.path(id).to_string_lossy().into_owned(), sources.text(id))).collect();
+        let named: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        let errors = match avsc::parse_all(&named) {
+            Ok(schemas) => break schemas,
+            Err(errors) => errors,
+        };
+        let found: Vec<FileId> = errors.iter().filter_map(|error| readable.get(error.file).copied()).collect();
+        for (error, &file) in errors.iter().zip(&found) {
+            // Once a file is gone, what refers to its types is not wrong for that.
+            if !told || !refers_to(&error.message, &mistaken, sources) {
+                out.push(of_schema(file, sources.text(file), error));
+            }
+        }
+        told = true;
+        readable.retain(|id| !found.contains(id));
+        mistaken.extend(&found);
+        if found.is_empty() {
+            break Vec::new();
+        }
+    };
+    let mistaken = mistaken.into_iter().filter_map(|id| salvaged(id, sources, &right)).collect();
+    Schemas { right, mistaken }
+}
+
+/// Whether a message speaks of a type that one of these files holds.
+fn refers_to(message: &str, files: &[FileId], sources: &Sources) -> bool {
+    files.iter().any(|&id| message.contains(stem(id, sources)))
+}
+
+fn stem(file: FileId, sources: &Sources) -> &str {
+    sources.path(file).file_stem().and_then(|stem| Path::new(stem).to_str()).unwrap_or_default()
+}
+
+/// What is known of a mistaken file's record: its name, and the fields that are right by themselves.
+fn salvaged(file: FileId, sources: &Sources, right: &[Schema]) -> Option<Schema> {
+    let json: Json = serde_json::from_str(sources.text(file)).unwrap_or_default();
+    let name = json["name"].as_str().unwrap_or_else(|| stem(file, sources));
+    let name = name.rsplit('.').next().unwrap_or(name);
+    let Some(declared) = json["fields"].as_array() else {
+        return unknown::schema(name, vec![unknown::any_field()]);
+    };
+    let mut fields: Vec<Field> = Vec::with_capacity(declared.len());
+    for declared in declared {
+        let Some(name) = declared["name"].as_str() else { continue };
+        fields.push(field(declared, &json, right).unwrap_or_else(|| unknown::field(name)));
+    }
+    if fields.len() < declared.len() {
+        fields.push(unknown::any_field());
+    }
+    unknown::schema(name, fields)
+}
+
+/// A field as it is in a record of its own.
+fn field(declared: &Json, record: &Json, right: &[Schema]) -> Option<Field> {
+    let mut alone = json!({ "type": "record", "name": "Salvaged", "fields": [declared] });
+    if let Some(namespace) = record["namespace"].as_str() {
+        alone["namespace"] = namespace.into();
+    }
+    let alone = alone.to_string();
+    let references: Vec<&str> = right.iter().map(|schema| &*schema.text).collect();
+    let schema = Schema::parse(&alone, &references).ok()?;
+    schema.record.fields.first().cloned()
+}
+
+/// The event of this name with the topic's key in it, whatever is known of its schema.
+pub(super) fn event(name: &str, schemas: &Schemas, key: &[String]) -> Option<Event> {
+    let schema = schemas.all().find(|schema| schema.short_name() == name).cloned();
+    let mut schema = match schema {
+        Some(schema) => schema,
+        None => unknown::schema(name, vec![unknown::any_field()])?,
+    };
+    let missing = key.iter().filter(|key| schema.record.field(key).is_none());
+    let missing: Vec<Field> = missing.map(|key| unknown::field(key)).collect();
+    if !missing.is_empty() {
+        Arc::make_mut(&mut schema.record).fields.extend(missing);
+    }
+    let key = key.iter().filter_map(|key| schema.record.field(key).map(|(index, _)| index)).collect();
+    Some(Event { name: name.to_owned(), schema: Arc::new(schema), was: Vec::new(), key })
+}
+
+/// A schema's mistake at its token.
+fn of_schema(file: FileId, text: &str, error: &SchemaError) -> Diagnostic {
+    let line_index = (error.line as usize).saturating_sub(1);
+    let line_start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
+    let line = text[line_start..].split('\n').next().unwrap_or("");
+    let column = (error.column as usize).saturating_sub(1);
+    let start = line_start + line.char_indices().nth(column).map_or(line.len(), |(index, _)| index);
+    let rest = &text[start..line_start + line.len()];
+    let len = match rest.chars().next() {
+        Some('"') => rest[1..].find('"').map_or(rest.len(), |end| end + 2),
+        Some('{' | '[' | ',' | '}' | ']' | ':') => 1,
+        _ => rest.find([',', ' ', '}', ']', '\r']).unwrap_or(rest.len()),
+    };
+    Diagnostic::error(&Span { file, range: start..start + len }, error.message.clone()).label(error.path.clone())
+}
