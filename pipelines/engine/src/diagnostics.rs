@@ -90,7 +90,7 @@ impl Report {
         format!("{} in {}", counts.join(" and "), counted(files.len(), "file"))
     }
 
-    /// For a program: `{errors, warnings, diagnostics: [{severity, file, line, column, message, label, help}]}`, line and
+    /// For a program: `{errors, warnings, diagnostics: [{severity, code, file, line, column, message, label, help}]}`, line and
     /// column from 1, the column in characters.
     pub fn json(&self) -> Json {
         let diagnostics: Vec<Json> = self.diagnostics.iter().map(|diagnostic| self.one_json(diagnostic)).collect();
@@ -104,6 +104,7 @@ impl Report {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             },
+            "code": diagnostic.code.as_str(),
             "file": shown_path(&self.sources, diagnostic),
             "line": place.line,
             "column": place.column,

@@ -129,8 +129,9 @@ impl<'f> Loader<'f> {
     fn ends(&mut self, known: &Known<'_>) -> (Vec<Arc<Command>>, Vec<Arc<Query>>) {
         let commands = self.read(Kind::Commands, declare::command::read);
         let queries = self.read(Kind::Queries, declare::query::read);
+        let compiled = (self.commands(&commands, &queries, known), self.queries(&queries, known));
         routes::check(&commands, &queries, &self.files.sources, &mut self.out);
-        (self.commands(&commands, &queries, known), self.queries(&queries, known))
+        compiled
     }
 
     fn commands(&mut self, decls: &[CommandDecl], queries: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Command>> {

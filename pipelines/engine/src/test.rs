@@ -8,7 +8,7 @@ use headwater_schemas::{FieldType, RecordType, Type, Value};
 
 use crate::declare::{TestDecl, Text};
 use crate::plan::Topology;
-use crate::source::{Diagnostic, Severity, Span, suggestion};
+use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::Table;
 use crate::unknown::{self, Missing};
 use crate::yaml::{Kind, Node};
@@ -114,8 +114,10 @@ struct Reader {
 
 impl Reader {
     fn error(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
-        let span = span.clone();
-        self.problems.push(Diagnostic { severity: Severity::Error, message, span, label: label.into(), help });
+        let known =
+            help.as_ref().is_some_and(|help| help.starts_with("did you mean") || help.starts_with("known here"));
+        let code = if known { Code::UnknownName } else { Code::Invalid };
+        self.problems.push(Diagnostic { help, ..Diagnostic::error(span, message).label(label).code(code) });
     }
 
     fn event<'t>(&mut self, name: &Text, topics: &'t [Arc<Topic>]) -> Option<(&'t Arc<Topic>, usize)> {

@@ -119,7 +119,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn path(&mut self) -> Option<Route> {
-        Route::parse(&self.decl.path).map_err(|found| self.problems.extend(found)).ok()
+        // An empty path was reported.
+        let path = Some(&self.decl.path).filter(|path| !path.is_empty())?;
+        Route::parse(path).map_err(|found| self.problems.extend(found)).ok()
     }
 
     fn emitted(&mut self) -> Option<(Arc<Topic>, usize)> {
@@ -127,7 +129,7 @@ impl<'a> Compiler<'a> {
         let found = self.cx.topics.iter().find_map(|topic| {
             topic.events.iter().position(|event| event.name == name.value).map(|event| (topic.clone(), event))
         });
-        if found.is_none() && !self.cx.missing.events {
+        if found.is_none() && !self.cx.missing.events && !name.is_empty() {
             let events = self.cx.topics.iter().flat_map(|topic| &topic.events).map(|event| event.name.as_str());
             let problem = Diagnostic::error(&name.span, format!("there is no event `{}`", name.value));
             self.problems.push(problem.label("no topic has it").nearest(&name.value, events));
@@ -162,6 +164,8 @@ impl<'a> Compiler<'a> {
         for column in &view.table.columns[..view.table.key_len()] {
             match path.parameters().position(|param| param == column.name) {
                 Some(param) => key.push(param),
+                // A parameter that is nothing was probably meant to be this, and is reported.
+                None if path.parameters().any(|param| is_nothing(param, topic, &self.decl.emits, &view.table)) => {}
                 None => {
                     let message = format!("the path does not name the key of view `{}`", name.value);
                     let help = format!("put `{{{}}}` into the path", column.name);
@@ -499,6 +503,12 @@ impl<'a> Compiler<'a> {
             None => found,
         });
     }
+}
+
+/// Whether a parameter is neither a field of the event nor a column of the row's key.
+fn is_nothing(param: &str, topic: &Topic, event: &str, table: &Table) -> bool {
+    let field = topic.event(event).is_some_and(|event| event.schema.record.field(param).is_some());
+    !field && table.columns[..table.key_len()].iter().all(|column| column.name != param)
 }
 
 /// Whether this is a call of that name, without arguments and on its own.

@@ -7,7 +7,7 @@ use super::{Command, Context, compile};
 use crate::declare::CommandDecl;
 use crate::plan::Topology;
 use crate::route::Route;
-use crate::source::Diagnostic;
+use crate::source::{Code, Diagnostic};
 
 /// Compiles all commands of a project, and decides what they decide together.
 ///
@@ -46,12 +46,12 @@ fn clash(
 ) {
     if later.name.value == earlier.name.value {
         let message = format!("there are two commands `{}`", later.name.value);
-        problems.push(Diagnostic::error(&later.name.span, message).label("already declared"));
+        problems.push(Diagnostic::error(&later.name.span, message).label("already declared").code(Code::Duplicate));
     }
     let same = later_route.zip(earlier_route).is_some_and(|(later, earlier)| later.clashes(earlier));
     if later.method == earlier.method && same {
         let message = format!("commands `{}` and `{}` take the same requests", earlier.name.value, later.name.value);
-        let problem = Diagnostic::error(&later.path.span, message).label("already taken");
+        let problem = Diagnostic::error(&later.path.span, message).label("already taken").code(Code::Duplicate);
         problems.push(problem.help("give one of them another method or path"));
     }
 }

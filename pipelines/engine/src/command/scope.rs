@@ -76,6 +76,10 @@ impl Scope for CommandScope<'_> {
         Some(Binding { slot: after_row + offset, ty, used: 0 })
     }
 
+    fn calls(&self) -> &[&'static str] {
+        if self.makes_ids { &["actor", "now", "new_id", "upload"] } else { &["actor", "now"] }
+    }
+
     fn names(&self) -> Vec<String> {
         let params = self.params.iter().map(|param| param.name.clone());
         let body = self.body.fields.iter().map(|field| field.name.clone());

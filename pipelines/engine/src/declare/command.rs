@@ -74,9 +74,11 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
         check_avro_name(emits, "an event", out);
         refuse_tombstone(std::slice::from_ref(emits), out);
     }
-    let (method, path) = route?;
+    // What is mistaken is empty, and was reported.
+    let (method, path) = route.unwrap_or_else(|| (Method::Post, nothing(&name)));
+    let emits = emits.unwrap_or_else(|| nothing(&name));
     let allow = allow.unwrap_or_else(|| unsaid(&name));
-    Some(CommandDecl { name, doc, method, path, allow, on, emits: emits?, set, body, require, unique })
+    Some(CommandDecl { name, doc, method, path, allow, on, emits, set, body, require, unique })
 }
 
 /// Exactly one of `post`, `put`, `patch` and `delete`.
@@ -96,6 +98,7 @@ fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<D
             let path = node.text(&format!("`{}`", key.key_text().value), out)?;
             Some((*method, path))
         }
+        [] if fields.misspells(&METHODS.map(|(key, _)| key)) => None,
         [] => {
             out.push(
                 Diagnostic::error(&name.span, format!("{owner} has no path")).label("which method and path?").help(
@@ -152,6 +155,11 @@ fn read_require(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RequireDecl> {
     let that = that?;
     let say = say.unwrap_or_else(|| Spanned::new(String::new(), that.span.clone()));
     Some(RequireDecl { that, say, status })
+}
+
+/// In place of a text that is missing or mistaken, which was reported.
+pub(super) fn nothing(name: &Text) -> Text {
+    Spanned::new(String::new(), name.span.clone())
 }
 
 /// In place of an `allow` that is missing, which was reported: what else is wrong can be said then.

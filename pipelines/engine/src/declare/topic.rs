@@ -1,7 +1,7 @@
 //! `schemas/<domain>/topic.yaml`.
 
 use super::{Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Diagnostic, Spanned};
+use crate::source::{Code, Diagnostic, Spanned};
 use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
 
@@ -105,6 +105,7 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
             out.push(
                 Diagnostic::error(&second.span, "a key of several fields is not supported yet")
                     .label("a second key field")
+                    .code(Code::NotSupported)
                     .help("give the events one field that identifies what they are about"),
             );
             None

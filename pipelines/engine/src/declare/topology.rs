@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Diagnostic, Span, Spanned};
+use crate::source::{Code, Diagnostic, Span, Spanned};
 use crate::table::Direction;
 use crate::yaml::{Kind, Node, quoted};
 
@@ -19,6 +19,8 @@ pub struct TopologyDecl {
     /// How often a store's refusal of one row is retried before its event is parked.
     pub retry_times: u32,
     pub views: Vec<ViewDecl>,
+    /// Each view has what can be a name: one that is not found here is nowhere.
+    pub views_named: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +94,7 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
         reads_more,
         retry_times: retry_times.unwrap_or(RETRY_TIMES),
         views: views.unwrap_or_default(),
+        views_named: names_views(node),
     })
 }
 
@@ -166,6 +169,7 @@ fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
     if let Kind::Mapping(_) = &node.kind {
         out.push(
             Diagnostic::error(&node.span, "aliases in `from` (`as`, `where`, `each`) are not supported yet")
+                .code(Code::NotSupported)
                 .label("planned, but not built")
                 .help("list events, or name one view"),
         );

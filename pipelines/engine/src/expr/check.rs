@@ -20,7 +20,7 @@ use super::ast::{Name, Step};
 use super::code::{Code, Ty, Typed};
 use super::kind::{Any, Arg};
 use super::{Ast, Call, ExprError, Node, Scope, decimal, time};
-use crate::source::{nearest, suggestion};
+use crate::source::{self, nearest, suggestion};
 use crate::unknown::{field_of, is_unknown};
 
 /// What a part of the compilation gives; `None` where an error was reported.
@@ -231,7 +231,7 @@ impl Checker<'_> {
                 .map(|near| format!("did you mean `{near}`?"))
                 .or_else(|| suggestion(&name, names.iter().map(String::as_str))),
         };
-        self.fail_with(ExprError { help, ..error })
+        self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }
 
     fn access(&mut self, root: &Ast, step: &Step, range: Range<usize>) -> Checked {
@@ -285,7 +285,8 @@ impl Checker<'_> {
     fn unknown_field(&mut self, record: &RecordType, name: &Name) -> Checked {
         let message = format!("record {} has no field `{}`", record.short_name(), name.text);
         let help = suggestion(&name.text, record.fields.iter().map(|field| field.name.as_str()));
-        self.fail_with(ExprError { help, ..ExprError::new(message, name.range.clone(), "no such field") })
+        let error = ExprError::new(message, name.range.clone(), "no such field");
+        self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }
 
     /// An array's element, counted from 1, or a map's value. What is not there is null.

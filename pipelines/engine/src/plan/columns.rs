@@ -54,7 +54,12 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
         "sum" => Kind::Sum,
         planned if PLANNED.contains(&planned) => {
             let message = format!("the reducer `{planned}` is not supported yet");
-            cx.error(&text.span, message, "a planned reducer", Some(format!("supported: {}", REDUCERS.join(", "))));
+            cx.not_supported(
+                &text.span,
+                message,
+                "a planned reducer",
+                Some(format!("supported: {}", REDUCERS.join(", "))),
+            );
             return Column::Mistaken;
         }
         name if is_function(name) => return Column::Expression(ast),
@@ -68,12 +73,13 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
     } else if !call.order_by.is_empty() {
         Some("`order by` in a reducer is not supported yet")
     } else if kind != Kind::Count && call.args.is_empty() {
-        Some("this reducer needs an argument")
+        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
+        return Column::Mistaken;
     } else {
         None
     };
     if let Some(message) = refused {
-        cx.error(&text.span, message.into(), "here", None);
+        cx.not_supported(&text.span, message.into(), "here", None);
         return Column::Mistaken;
     }
     Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone() })
@@ -91,7 +97,7 @@ fn unknown_call(cx: &mut Context, text: &Text, name: &str, at: Range<usize>) -> 
         None => format!("a column is a reducer: {}", REDUCERS.join(", ")),
     };
     let message = format!("there is no reducer or function `{name}`");
-    cx.error(&text.part(at), message, "unknown", Some(help));
+    cx.unknown(&text.part(at), message, "unknown", Some(help));
     Column::Mistaken
 }
 

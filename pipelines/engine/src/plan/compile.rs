@@ -10,7 +10,7 @@ use super::scope::AnyScope;
 use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events};
 use crate::declare::{ColumnsDecl, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
-use crate::source::{Diagnostic, Severity, Span, suggestion};
+use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::{Column, Table};
 use crate::unknown;
 
@@ -52,8 +52,8 @@ pub(super) struct Context<'a> {
     decl: &'a TopologyDecl,
     /// All that the project has.
     all: &'a [Arc<Topic>],
-    /// A name that is not found may be an event that is not known.
-    events_missing: bool,
+    /// A name that is not found may be an event or a view that is not known.
+    pub(super) events_missing: bool,
     pub(super) topics: Vec<Arc<Topic>>,
     events: HashMap<String, EventId>,
     /// By topic and event: the fields needed so far.
@@ -88,13 +88,14 @@ impl<'a> Context<'a> {
                     problems.extend((!events_missing).then(|| {
                         let help = suggestion(&name.value, all.iter().map(|topic| topic.name.as_str()));
                         let label = "not declared in any schemas/*/topic.yaml";
-                        error(&name.span, format!("there is no topic `{}`", name.value), label, help)
+                        let message = format!("there is no topic `{}`", name.value);
+                        error(&name.span, message, label, help).code(Code::UnknownName)
                     }));
                 }
                 Some(topic) => topics.push(topic.clone()),
             }
         }
-        let events_missing = events_missing || (reads_more && all.is_empty());
+        let events_missing = events_missing || (reads_more && all.is_empty()) || !decl.views_named;
         let (events, needed, views, by_name) = (HashMap::new(), Vec::new(), Vec::new(), HashMap::new());
         let mut cx = Self { decl, all, events_missing, topics: Vec::new(), events, needed, views, by_name, problems };
         topics.into_iter().for_each(|topic| cx.read(topic));
@@ -203,7 +204,7 @@ impl<'a> Context<'a> {
                 let names =
                     self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
                 let help = suggestion(&name.value, names);
-                self.error(
+                self.unknown(
                     &name.span,
                     format!("there is no event or view `{}`", name.value),
                     "neither an event of the topics read nor a view here",
@@ -246,7 +247,7 @@ impl<'a> Context<'a> {
         }
         let message = format!("event `{}` is of topic `{}`, which this topology does not read", name.value, topic.name);
         let help = format!("add `{}` to `reads:`", topic.name);
-        self.error(&name.span, message, "of a topic that is not read", Some(help));
+        self.unknown(&name.span, message, "of a topic that is not read", Some(help));
         self.read(topic.clone());
         self.events.get(&name.value).copied()
     }
@@ -271,6 +272,16 @@ impl<'a> Context<'a> {
 
     pub(super) fn error(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
         self.problems.push(error(span, message, label, help));
+    }
+
+    /// A name that is not known.
+    pub(super) fn unknown(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
+        self.problems.push(error(span, message, label, help).code(Code::UnknownName));
+    }
+
+    /// What the language plans and the engine does not do.
+    pub(super) fn not_supported(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
+        self.problems.push(error(span, message, label, help).code(Code::NotSupported));
     }
 
     pub(super) fn expr_error(&mut self, text: &Text, problem: ExprError) {
@@ -410,5 +421,5 @@ fn reads(view: &ViewDecl) -> impl Iterator<Item = &Text> {
 }
 
 pub(super) fn error(span: &Span, message: String, label: &str, help: Option<String>) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, message, span: span.clone(), label: label.into(), help }
+    Diagnostic { help, ..Diagnostic::error(span, message).label(label) }
 }

@@ -24,6 +24,8 @@ struct Computed {
 struct Key {
     entries: Vec<Computed>,
     doubtful: bool,
+    /// A column is called by the name of what it should be, and that is mistaken.
+    misnamed: bool,
 }
 
 /// Compiles a view whose `from` is a view.
@@ -106,6 +108,7 @@ fn key(cx: &mut Context, decl: &ViewDecl, source: usize, mut doubtful: bool) -> 
     let entries: Vec<&KeyEntry> =
         decl.key.partition.iter().chain(decl.key.clustering.iter().map(|(entry, _)| entry)).collect();
     let mut key: Vec<Computed> = Vec::new();
+    let mut misnamed = false;
     for entry in entries {
         let declared = match &decl.columns {
             ColumnsDecl::Computed(columns) => columns.iter().find(|(name, _)| name.value == entry.name.value),
@@ -114,7 +117,9 @@ fn key(cx: &mut Context, decl: &ViewDecl, source: usize, mut doubtful: bool) -> 
         let text = entry.expression.as_ref().or(declared.map(|(_, text)| text)).unwrap_or(&entry.name);
         // An empty text was reported.
         let ast = if text.is_empty() { None } else { cx.parse(text) };
-        let expr = ast.as_ref().and_then(|ast| expression(cx, source, text, ast)).unwrap_or_else(Expr::unknown);
+        let expr = ast.as_ref().and_then(|ast| expression(cx, source, text, ast));
+        misnamed |= ast.is_some() && expr.is_none() && *text == entry.name;
+        let expr = expr.unwrap_or_else(Expr::unknown);
         doubtful |= expr.is_unknown();
         if !may_be_key(&expr.ty.ty) {
             doubtful = true;
@@ -123,7 +128,7 @@ fn key(cx: &mut Context, decl: &ViewDecl, source: usize, mut doubtful: bool) -> 
         let column = Column { name: entry.name.value.clone(), ty: FieldType::required(expr.ty.ty.clone()), doc: None };
         key.push(Computed { column, ast, expr });
     }
-    Key { entries: key, doubtful }
+    Key { entries: key, doubtful, misnamed }
 }
 
 /// The source's column that an expression is, as it is.
@@ -142,7 +147,7 @@ fn key_position(key: &[Computed], source: &Table, column: usize) -> Option<usize
 }
 
 fn copy(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, copied: Vec<(Text, Text, Option<Ast>)>) -> View {
-    let Key { entries: key, mut doubtful } = key;
+    let Key { entries: key, mut doubtful, mut misnamed } = key;
     let table = &cx.views[source].table;
     let missing: Vec<String> = (0..table.key_len())
         .filter(|&column| key_position(&key, table, column).is_none())
@@ -152,6 +157,7 @@ fn copy(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, copied: Vec<
         doubtful = true;
         let message = format!("the key of view `{}` does not contain its source's whole key", decl.name.value);
         let help = format!("add `{}`, or two rows of `{}` may be one row here", missing.join("`, `"), table.name);
+        misnamed = true;
         cx.error(&decl.key.span, message, "not unique", Some(help));
     }
     let table = &cx.views[source].table;
@@ -176,10 +182,13 @@ fn copy(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, copied: Vec<
             None => cx.parse(&text),
         };
         let plain = ast.as_ref().and_then(|ast| plain(ast, &cx.views[source].table));
-        let expr = ast.and_then(|ast| expression(cx, source, &text, &ast)).unwrap_or_else(Expr::unknown);
+        let expr = ast.and_then(|ast| expression(cx, source, &text, &ast));
+        misnamed |= expr.is_none() && text == name;
+        let expr = expr.unwrap_or_else(Expr::unknown);
         columns.push(Column { name: name.value, ty: expr.ty.clone(), doc: None });
         sources.push(plain.map_or(CopiedColumn::Computed(expr), CopiedColumn::Column));
     }
+    columns.extend(misnamed.then(unknown::any_column));
     let source = Source::Copy(CopySource { view: source, columns: sources, key: exprs });
     View { owner, doubtful, ..view(cx, decl, columns, Vec::new(), source) }
 }
@@ -191,6 +200,7 @@ fn aggregate(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, calls: 
         columns.push(entry.column);
         exprs.push(entry.expr);
     }
+    let any = key.misnamed.then(unknown::any_column);
     let mut state = vec![StateColumn { name: "rows".into(), ty: StateType::Count }];
     let mut reducers = Vec::new();
     for (name, text, call) in calls {
@@ -200,6 +210,7 @@ fn aggregate(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, calls: 
         columns.push(Column { name: name.value.clone(), ty, doc: Some(text.value.clone()) });
         reducers.push((reducer, argument));
     }
+    columns.extend(any);
     let source = Source::Aggregate(AggregateSource { view: source, key: exprs, reducers, rows: 0 });
     View { doubtful: key.doubtful, ..view(cx, decl, columns, state, source) }
 }

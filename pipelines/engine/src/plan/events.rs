@@ -20,6 +20,8 @@ struct Draft<'d> {
     with: With,
     /// Something in `from`, `with`, the roles or the key is mistaken.
     doubtful: bool,
+    /// A key column is called by the name of what it should be, and that is mistaken.
+    misnamed: bool,
 }
 
 /// The view that this one stands beside.
@@ -60,7 +62,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
     let mut doubtful = decl.unsound || !complete;
     if let Some((_, span)) = refs.iter().find(|(id, _)| id.topic != topic) {
         doubtful = true;
-        cx.error(
+        cx.not_supported(
             span,
             "a view fed by several topics is not supported yet".into(),
             "an event of another topic",
@@ -72,14 +74,14 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
     doubtful |= !sound;
     let (with, sound) = with(cx, decl, topic, &events);
     doubtful |= !sound;
-    let mut draft = Draft { decl, topic, events, with, doubtful };
+    let mut draft = Draft { decl, topic, events, with, doubtful, misnamed: false };
     let keys = keys(cx, &mut draft);
     let (key_columns, owner) = key_columns(cx, &mut draft, &keys);
     let mut state = Vec::new();
     let owned = owner.is_some() || draft.doubtful;
     let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owned, &mut state);
     check_shared(cx, &draft, owned);
-    columns.extend(decl.unsound.then(unknown::any_column));
+    columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
     let mut inputs: Vec<Option<EventInput>> = (0..cx.topics[topic].events.len()).map(|_| None).collect();
     let mut arguments = arguments.into_iter();
@@ -122,7 +124,7 @@ fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], doubtful: 
             }
             let help = suggestion(&name.value, decl.from.iter().map(|from| from.value.as_str()));
             let message = format!("event `{}` is not in `from:` of view `{}`", name.value, decl.name.value);
-            cx.error(&name.span, message, "not one of the events read", help);
+            cx.unknown(&name.span, message, "not one of the events read", help);
         }
     }
     if doubtful {
@@ -168,9 +170,9 @@ fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], doubtful: 
 fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (With, bool) {
     let Some(name) = &decl.with else { return (if decl.unsound { With::Unknown } else { With::None }, true) };
     let Some(index) = cx.view(&name.value) else {
-        if !cx.declared(&name.value) {
+        if !cx.declared(&name.value) && !cx.events_missing {
             let help = suggestion(&name.value, cx.declared_views());
-            cx.error(&name.span, format!("there is no view `{}`", name.value), "not declared here", help);
+            cx.unknown(&name.span, format!("there is no view `{}`", name.value), "not declared here", help);
         }
         return (With::Unknown, false);
     };
@@ -236,7 +238,8 @@ fn keys(cx: &mut Context, draft: &mut Draft) -> Keys {
         }
         let wanted = if draft.events[i].role == Role::DeletePartition { partition } else { compiled.len() };
         let mut key = Vec::new();
-        for ((text, _), compiled) in entries.iter().zip(compiled).take(wanted) {
+        for (entry, ((text, _), compiled)) in declared.iter().zip(entries.iter().zip(compiled)).take(wanted) {
+            draft.misnamed |= compiled.is_err() && *text == entry.name;
             let expr = cx.taken_or_unknown(text, compiled);
             draft.doubtful |= expr.is_unknown();
             key.push(expr);
@@ -385,7 +388,7 @@ fn value_column(
             Call { kind: Kind::Last, arguments: vec![ast], filter: None }
         }
         columns::Column::Expression(_) => {
-            cx.error(
+            cx.not_supported(
                 &text.span,
                 format!("column `{}` is not a reducer", name.value),
                 "an expression over reducers is not supported yet",

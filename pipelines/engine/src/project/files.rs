@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
-use crate::source::{Diagnostic, FileId, Sources, Span, nearest};
+use crate::source::{Code, Diagnostic, FileId, Sources, Span, nearest};
 use crate::yaml::{self, Node};
 
 /// Files of one project.
@@ -166,7 +166,7 @@ impl Files {
 
     fn problem(&mut self, path: PathBuf, message: String) -> FileId {
         let span = self.empty(path);
-        self.problems.push(Diagnostic::error(&span, message));
+        self.problems.push(Diagnostic::error(&span, message).code(Code::Unreadable));
         span.file
     }
 
@@ -187,7 +187,7 @@ impl Files {
             Ok(text) => (self.sources.add(shown, text), false),
             Err(Unread::Missing) if kind == Kind::Config => {
                 let span = self.empty(shown);
-                let error = Diagnostic::error(&span, "there is no such file");
+                let error = Diagnostic::error(&span, "there is no such file").code(Code::Unreadable);
                 self.problems.push(error.help("an empty one will do: everything is embedded then, under data/"));
                 return;
             }
@@ -224,7 +224,8 @@ impl Files {
         self.problems.push(
             Diagnostic::error(&span, format!("the file is not UTF-8: byte 0x{byte:02x} at offset {at}"))
                 .label("no character of UTF-8")
-                .help("save the file as UTF-8"),
+                .help("save the file as UTF-8")
+                .code(Code::Unreadable),
         );
         id
     }

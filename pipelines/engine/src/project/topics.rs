@@ -11,7 +11,7 @@ use headwater_schemas::topic::{Event, Topic};
 
 use super::files::{Declared, Files, Kind};
 use crate::declare::{Text, TopicDecl, topic};
-use crate::source::{Diagnostic, FileId, Sources, Span, Spanned, nearest};
+use crate::source::{Code, Diagnostic, FileId, Sources, Span, Spanned, nearest};
 use crate::unknown::is_unknown;
 use crate::yaml::Node;
 use salvage::Schemas;
@@ -95,7 +95,7 @@ impl Topics {
             if let Some(other) = named.iter().find(|other| other.value == key) {
                 let other = sources.path(other.span.file).display();
                 let message = format!("{what} `{}` is already declared in {other}", name.value);
-                out.push(Diagnostic::error(&name.span, message).label("declared twice"));
+                out.push(Diagnostic::error(&name.span, message).label("declared twice").code(Code::Duplicate));
             } else {
                 named.push(Spanned::new(key, name.span.clone()));
             }

@@ -8,7 +8,7 @@ use super::help;
 use super::topics::Topics;
 use crate::declare::{Config, Text, TopologyDecl, topology};
 use crate::plan::{self, Topology, View};
-use crate::source::{Diagnostic, Sources};
+use crate::source::{Code, Diagnostic, Sources};
 
 #[derive(Default)]
 pub(super) struct Topologies {
@@ -63,7 +63,7 @@ fn check_names(
         };
         let file = sources.path(other.span.file).display();
         let message = format!("{what} `{}` is already declared in {file}", name.value);
-        out.push(Diagnostic::error(&name.span, message).label("declared twice"));
+        out.push(Diagnostic::error(&name.span, message).label("declared twice").code(Code::Duplicate));
         twice.extend((what == "view").then(|| name.value.clone()));
     }
     twice
@@ -78,7 +78,8 @@ fn check_store(decl: &TopologyDecl, config: Option<&Config>, out: &mut Vec<Diagn
         return;
     }
     let mut error = Diagnostic::error(&decl.store.span, format!("there is no store `{}`", decl.store.value))
-        .label("not under `stores` in headwater.yaml");
+        .label("not under `stores` in headwater.yaml")
+        .code(Code::UnknownName);
     error.help = help(&decl.store.value, config.stores.iter().map(|(name, _)| name.clone()));
     out.push(error);
 }

@@ -30,7 +30,9 @@ pub(crate) fn compile_with(
     missing: Missing,
 ) -> Result<Query, Vec<Diagnostic>> {
     let mut errors = Vec::new();
-    let route = Route::parse(&decl.path).map_err(|mut found| errors.append(&mut found)).ok();
+    // An empty path was reported.
+    let path = Some(&decl.path).filter(|path| !path.is_empty());
+    let route = path.and_then(|path| Route::parse(path).map_err(|mut found| errors.append(&mut found)).ok());
     let view = match &decl.answer {
         AnswerDecl::Row(view) | AnswerDecl::Page { view, .. } | AnswerDecl::File { view, .. } => view,
     };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as RawSpan};
 
 use super::{Kind, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, mistake};
-use crate::source::{Diagnostic, FileId, Span};
+use crate::source::{Code, Diagnostic, FileId, Span};
 
 /// Bytes of text that aliases may stand for, all together.
 const MAX_EXPANDED_BYTES: usize = 8 * MAX_BYTES;
@@ -410,7 +410,8 @@ impl<'t> Builder<'t> {
             self.mistakes.push(
                 Diagnostic::error(&span, format!("`{name}` stands twice"))
                     .label(format!("again here; first in line {line}"))
-                    .help("a key stands once: rename or remove one of them"),
+                    .help("a key stands once: rename or remove one of them")
+                    .code(Code::Duplicate),
             );
         }
     }

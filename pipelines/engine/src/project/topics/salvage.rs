@@ -1,5 +1,6 @@
 //! A folder's schemas, and what can be made of those that are mistaken: the fields that are right keep their types.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use headwater_schemas::{Field, Schema, SchemaError, avsc};
 use serde_json::{Value as Json, json};
 
 use crate::project::files::Declared;
-use crate::source::{Diagnostic, FileId, Sources, Span};
+use crate::source::{Code, Diagnostic, FileId, Sources, Span, nearest};
 use crate::unknown;
 
 /// What the files of a folder hold.
@@ -29,7 +30,6 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
     let mut readable: Vec<FileId> = files.iter().filter(|file| !file.unreadable).map(|file| file.id).collect();
     let unreadable = files.iter().filter(|file| file.unreadable).map(|file| file.id);
     let mut mistaken: Vec<FileId> = unreadable.collect();
-    let mut told = !mistaken.is_empty();
     let right = loop {
         let texts: Vec<(String, &str)> =
             readable.iter().map(|&id| (sources.path(id).to_string_lossy().into_owned(), sources.text(id))).collect();
@@ -40,12 +40,12 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
         };
         let found: Vec<FileId> = errors.iter().filter_map(|error| readable.get(error.file).copied()).collect();
         for (error, &file) in errors.iter().zip(&found) {
-            // Once a file is gone, what refers to its types is not wrong for that.
-            if !told || !refers_to(&error.message, &mistaken, sources) {
-                out.push(of_schema(file, sources.text(file), error));
+            // Once a file is gone or mistaken, what refers to its types is not wrong for that.
+            let others = mistaken.iter().chain(&found).filter(|other| **other != file);
+            if !refers_to(&error.message, others, sources) {
+                out.push(of_schema(file, sources, error));
             }
         }
-        told = true;
         readable.retain(|id| !found.contains(id));
         mistaken.extend(&found);
         if found.is_empty() {
@@ -56,9 +56,11 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
     Schemas { right, mistaken }
 }
 
-/// Whether a message speaks of a type that one of these files holds.
-fn refers_to(message: &str, files: &[FileId], sources: &Sources) -> bool {
-    files.iter().any(|&id| message.contains(stem(id, sources)))
+/// Whether a message misses a type that one of these files holds.
+fn refers_to<'f>(message: &str, files: impl Iterator<Item = &'f FileId>, sources: &Sources) -> bool {
+    let found = message.split_once("a type that exists, found `").and_then(|(_, rest)| rest.split('`').next());
+    let Some(name) = found.and_then(|found| found.rsplit('.').next()) else { return false };
+    files.into_iter().any(|&id| stem(id, sources) == name)
 }
 
 fn stem(file: FileId, sources: &Sources) -> &str {
@@ -112,18 +114,94 @@ pub(super) fn event(name: &str, schemas: &Schemas, key: &[String]) -> Option<Eve
     Some(Event { name: name.to_owned(), schema: Arc::new(schema), was: Vec::new(), key })
 }
 
-/// A schema's mistake at its token.
-fn of_schema(file: FileId, text: &str, error: &SchemaError) -> Diagnostic {
-    let line_index = (error.line as usize).saturating_sub(1);
-    let line_start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
-    let line = text[line_start..].split('\n').next().unwrap_or("");
-    let column = (error.column as usize).saturating_sub(1);
-    let start = line_start + line.char_indices().nth(column).map_or(line.len(), |(index, _)| index);
-    let rest = &text[start..line_start + line.len()];
+/// What Avro calls types and their attributes.
+const WORDS: [&str; 34] = [
+    "null",
+    "boolean",
+    "int",
+    "long",
+    "float",
+    "double",
+    "bytes",
+    "string",
+    "record",
+    "enum",
+    "array",
+    "map",
+    "fixed",
+    "decimal",
+    "uuid",
+    "date",
+    "timestamp-millis",
+    "timestamp-micros",
+    "type",
+    "name",
+    "namespace",
+    "doc",
+    "fields",
+    "default",
+    "aliases",
+    "symbols",
+    "items",
+    "values",
+    "size",
+    "logicalType",
+    "precision",
+    "scale",
+    "order",
+    "time-millis",
+];
+
+/// A schema's mistake at its token, or at the attribute that was probably meant to be the one that is missing.
+fn of_schema(file: FileId, sources: &Sources, error: &SchemaError) -> Diagnostic {
+    let text = sources.text(file);
+    let start = byte_of(text, error);
+    let rest = text[start..].split('\n').next().unwrap_or("");
     let len = match rest.chars().next() {
         Some('"') => rest[1..].find('"').map_or(rest.len(), |end| end + 2),
         Some('{' | '[' | ',' | '}' | ']' | ':') => 1,
         _ => rest.find([',', ' ', '}', ']', '\r']).unwrap_or(rest.len()),
     };
-    Diagnostic::error(&Span { file, range: start..start + len }, error.message.clone()).label(error.path.clone())
+    let code = match error.message.as_str() {
+        message if message.starts_with("expected JSON") => Code::Syntax,
+        message if message.contains("a type that exists") => Code::UnknownName,
+        _ => Code::Invalid,
+    };
+    let at =
+        |range| Diagnostic::error(&Span { file, range }, error.message.clone()).label(error.path.clone()).code(code);
+    if let Some((key, missing)) = misspelt(text, &error.message) {
+        return at(key).help(format!("did you mean `{missing}`?"));
+    }
+    let token = &text[start..start + len];
+    let near = token.strip_prefix('"').and_then(|word| word.strip_suffix('"')).and_then(|word| {
+        let records = sources.files.iter().filter_map(|file| file.path.file_stem()?.to_str());
+        let short = word.rsplit('.').next().unwrap_or(word);
+        nearest(short, WORDS.into_iter().chain(records)).filter(|near| *near != short)
+    });
+    let found = at(start..start + len);
+    match near {
+        Some(near) => found.help(format!("did you mean `{near}`?")),
+        None => found,
+    }
+}
+
+/// The attribute that a message misses, where one of nearly that name is there: its place and the right name.
+fn misspelt<'m>(text: &str, message: &'m str) -> Option<(Range<usize>, &'m str)> {
+    let missing = message.strip_prefix("expected `")?.split('`').next().filter(|word| WORDS.contains(word))?;
+    let mut keys = text.match_indices('"').filter_map(|(start, _)| {
+        let key = text[start + 1..].split('"').next()?;
+        let end = start + key.len() + 2;
+        text.get(end..)?.trim_start().starts_with(':').then_some((start..end, key))
+    });
+    let (place, _) = keys.find(|(_, key)| !WORDS.contains(key) && nearest(key, [missing]).is_some())?;
+    Some((place, missing))
+}
+
+/// Where an error is in the text.
+fn byte_of(text: &str, error: &SchemaError) -> usize {
+    let line_index = (error.line as usize).saturating_sub(1);
+    let line_start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
+    let line = text[line_start..].split('\n').next().unwrap_or("");
+    let column = (error.column as usize).saturating_sub(1);
+    line_start + line.char_indices().nth(column).map_or(line.len(), |(index, _)| index)
 }
