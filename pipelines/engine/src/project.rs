@@ -15,7 +15,7 @@ use headwater_schemas::Topic;
 
 use crate::command::{self, Command};
 use crate::declare::config::Environment;
-use crate::declare::{self, CommandDecl, Config, QueryDecl, TestDecl};
+use crate::declare::{self, CommandDecl, Config, QueryDecl, TestDecl, Text};
 use crate::plan::Topology;
 use crate::query::{self, Query};
 use crate::source::{self, Diagnostic, Sources};
@@ -66,7 +66,11 @@ impl Project {
         let mut topics = topics::load(&files, &mut loader.out);
         topics.unnamed |= files.unreadable_folder;
         let topologies = topologies::load(&files, config.as_ref(), &topics, &mut loader.out);
-        let missing = Missing { events: topics.unnamed, views: topologies.unnamed || files.unreadable_folder };
+        let missing = Missing {
+            // Without any topic, that is what is mistaken, wherever one is named.
+            events: topics.unnamed || (topics.topics.is_empty() && loader.out.iter().any(Diagnostic::is_error)),
+            views: topologies.unnamed || files.unreadable_folder,
+        };
         let known = Known { topics: &topics.topics, topologies: &topologies.topologies, missing };
         let (commands, queries) = loader.ends(&known);
         let tests = loader.tests(&known);
@@ -137,10 +141,12 @@ impl<'f> Loader<'f> {
     fn commands(&mut self, decls: &[CommandDecl], queries: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Command>> {
         let Known { topics, topologies, missing } = *known;
         let context = command::Context { topics, topologies, queries, missing };
-        command::compile_all(decls, &context).unwrap_or_else(|found| {
+        let commands = command::compile_all(decls, &context).unwrap_or_else(|found| {
             self.out.extend(found);
             Vec::new()
-        })
+        });
+        self.all_compiled(commands.len(), decls.iter().map(|decl| &decl.name));
+        commands
     }
 
     fn queries(&mut self, decls: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Query>> {
@@ -151,6 +157,7 @@ impl<'f> Loader<'f> {
                 Err(found) => self.out.extend(found),
             }
         }
+        self.all_compiled(queries.len(), decls.iter().map(|decl| &decl.name));
         queries
     }
 
@@ -163,7 +170,19 @@ impl<'f> Loader<'f> {
                 Err(found) => self.out.extend(found),
             }
         }
+        self.all_compiled(cases.len(), decls.iter().map(|decl| &decl.name));
         cases
+    }
+
+    /// What is not compiled has a mistake in it or in what it reads. Should none have been reported, nothing may run as if
+    /// it were not declared.
+    fn all_compiled<'d>(&mut self, compiled: usize, mut declared: impl ExactSizeIterator<Item = &'d Text>) {
+        if compiled < declared.len() && !self.out.iter().any(Diagnostic::is_error) {
+            self.out.extend(declared.next().map(|name| {
+                let message = format!("`{}`, or one of its kind, cannot be compiled", name.value);
+                Diagnostic::error(&name.span, message).help("this is a defect of headwater: it should say why")
+            }));
+        }
     }
 }
 

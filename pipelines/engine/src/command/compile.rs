@@ -147,7 +147,7 @@ impl<'a> Compiler<'a> {
             let views = self.cx.topologies.iter().flat_map(|topology| &topology.views);
             let problem = Diagnostic::error(&name.span, format!("there is no view `{}`", name.value));
             let problem = problem.label("not a view").nearest(name, views.map(|view| view.table.name.as_str()));
-            self.problems.extend((!self.cx.missing.views).then_some(problem));
+            self.problems.extend((!self.cx.missing.views && !name.is_empty()).then_some(problem));
             let table = unknown::table(&name.value);
             return (None, Some(RowShape { table, doubtful: true }));
         };

@@ -48,7 +48,7 @@ const METHODS: [(&str, Method); 4] =
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
     let commands = fields.required("commands", "…");
-    fields.finish(&[], out);
+    fields.finish_file(out);
     let entries = commands?.entries("`commands`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_command(name.key_text(), node, out)).collect())
 }
@@ -60,7 +60,8 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
     let doc = doc(&mut fields, out);
     let route = read_route(&owner, &name, &mut fields, out);
     let allow = read_allow(&mut fields, out);
-    let on = fields.optional("on").and_then(|node| node.text("`on`", out));
+    // Mistaken, it is empty: a row is looked at, and nobody knows which.
+    let on = fields.optional("on").map(|node| node.text("`on`", out).unwrap_or_else(|| nothing(&name)));
     let emits = fields.required("emits", "OrderPlaced").and_then(|node| node.text("`emits`", out));
     let set = read_pairs("set", &mut fields, out);
     let body = read_pairs("body", &mut fields, out);

@@ -52,7 +52,7 @@ const MAX_BACK: u32 = 100_000;
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
     let queries = fields.required("queries", "…");
-    fields.finish(&[], out);
+    fields.finish_file(out);
     let entries = queries?.entries("`queries`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_query(name.key_text(), node, out)).collect())
 }

@@ -274,6 +274,16 @@ impl<'a> Context<'a> {
         self.problems.push(error(span, message, label, help));
     }
 
+    /// How much was reported so far, for [`Context::forget_since`].
+    pub(super) fn reported(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Takes back what was reported since: it may follow from another mistake.
+    pub(super) fn forget_since(&mut self, reported: usize) {
+        self.problems.truncate(reported);
+    }
+
     /// A name that is not known.
     pub(super) fn unknown(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
         self.problems.push(error(span, message, label, help).code(Code::UnknownName));

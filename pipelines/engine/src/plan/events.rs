@@ -230,10 +230,8 @@ fn keys(cx: &mut Context, draft: &mut Draft) -> Keys {
         };
         let compiled: Vec<_> = entries.iter().map(|(_, ast)| compile(ast)).collect();
         let partition = decl.key.partition.len();
-        if deletes
-            && compiled.iter().skip(partition).any(Result::is_err)
-            && compiled.iter().take(partition).all(Result::is_ok)
-        {
+        // What is wrong with the partition's own columns is said of them.
+        if deletes && compiled.iter().skip(partition).any(Result::is_err) {
             draft.events[i].role = Role::DeletePartition;
         }
         let wanted = if draft.events[i].role == Role::DeletePartition { partition } else { compiled.len() };
@@ -413,12 +411,17 @@ fn value_column(
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
     let mut sound = true;
+    let reported = cx.reported();
     for (&event, argument) in changing.iter().zip(&assigned) {
         let Some(index) = *argument else { continue };
         by_event[event] = argument_of(cx, draft, event, text, &call, index, &mut ty);
         sound &= by_event[event].is_some();
     }
     if !sound {
+        // An event that gives no value may be one that deletes, if the roles are mistaken.
+        if draft.doubtful && by_event.iter().any(Option::is_some) {
+            cx.forget_since(reported);
+        }
         return None;
     }
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();

@@ -238,6 +238,19 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// As [`Fields::finish`], of a file whose one key all else stands below: where that is missing the rest is not
+    /// unknown for that.
+    pub fn finish_file(mut self, out: &mut Vec<Diagnostic>) {
+        if let (Some((key, _)), false) = (self.missing.first(), self.misspells(&self.known)) {
+            let error = Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner));
+            let error = error.label(format!("`{key}` is missing")).code(Code::MissingKey);
+            out.push(error.help(format!("write `{key}:` above, and indent what is here below it")));
+            self.entries = &[];
+            self.missing.clear();
+        }
+        self.finish(&[], out);
+    }
+
     pub fn entries(&self) -> &'n [(Node, Node)] {
         self.entries
     }

@@ -30,6 +30,7 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
     let mut readable: Vec<FileId> = files.iter().filter(|file| !file.unreadable).map(|file| file.id).collect();
     let unreadable = files.iter().filter(|file| file.unreadable).map(|file| file.id);
     let mut mistaken: Vec<FileId> = unreadable.collect();
+    let mut misnamed: Vec<(FileId, String)> = Vec::new();
     let right = loop {
         let texts: Vec<(String, &str)> =
             readable.iter().map(|&id| (sources.path(id).to_string_lossy().into_owned(), sources.text(id))).collect();
@@ -41,10 +42,22 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
         let found: Vec<FileId> = errors.iter().filter_map(|error| readable.get(error.file).copied()).collect();
         for (error, &file) in errors.iter().zip(&found) {
             // Once a file is gone or mistaken, what refers to its types is not wrong for that.
-            let others = mistaken.iter().chain(&found).filter(|other| **other != file);
-            if !refers_to(&error.message, others, sources) {
-                out.push(of_schema(file, sources, error));
+            let missing = missing_type(&error.message).and_then(|name| {
+                files.iter().map(|other| other.id).find(|other| stem(*other, sources) == short(name)).zip(Some(name))
+            });
+            match missing {
+                Some((other, name)) if other != file => {
+                    let is_gone = mistaken.contains(&other) || found.contains(&other);
+                    misnamed.extend((!is_gone).then(|| (other, name.to_owned())));
+                }
+                _ => out.push(of_schema(file, sources, error)),
             }
+        }
+        misnamed.dedup();
+        for (file, name) in misnamed.drain(..) {
+            out.push(of_name(file, sources, &name));
+            readable.retain(|id| *id != file);
+            mistaken.push(file);
         }
         readable.retain(|id| !found.contains(id));
         mistaken.extend(&found);
@@ -56,11 +69,29 @@ pub(super) fn read(files: &[&Declared], sources: &Sources, out: &mut Vec<Diagnos
     Schemas { right, mistaken }
 }
 
-/// Whether a message misses a type that one of these files holds.
-fn refers_to<'f>(message: &str, files: impl Iterator<Item = &'f FileId>, sources: &Sources) -> bool {
-    let found = message.split_once("a type that exists, found `").and_then(|(_, rest)| rest.split('`').next());
-    let Some(name) = found.and_then(|found| found.rsplit('.').next()) else { return false };
-    files.into_iter().any(|&id| stem(id, sources) == name)
+/// The type that a message misses.
+fn missing_type(message: &str) -> Option<&str> {
+    message.split_once("a type that exists, found `").and_then(|(_, rest)| rest.split('`').next())
+}
+
+fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// A file that is called like a type which others use, and holds one of another name.
+fn of_name(file: FileId, sources: &Sources, wanted: &str) -> Diagnostic {
+    let text = sources.text(file);
+    let json: Json = serde_json::from_str(text).unwrap_or_default();
+    let name = json["name"].as_str().unwrap_or_default();
+    let quoted = format!("\"{name}\"");
+    let at = text.find(&quoted).map_or(0..0, |at| at + 1..at + 1 + name.len());
+    let held = match json["namespace"].as_str() {
+        Some(namespace) => format!("{namespace}.{name}"),
+        None => name.to_owned(),
+    };
+    let message = format!("others use `{wanted}`, and this file holds `{held}`");
+    let error = Diagnostic::error(&Span { file, range: at }, message).label("of another name or namespace");
+    error.help(format!("its full name is its namespace and its name: `{wanted}`"))
 }
 
 fn stem(file: FileId, sources: &Sources) -> &str {
@@ -71,7 +102,7 @@ fn stem(file: FileId, sources: &Sources) -> &str {
 fn salvaged(file: FileId, sources: &Sources, right: &[Schema]) -> Option<Schema> {
     let json: Json = serde_json::from_str(sources.text(file)).unwrap_or_default();
     let name = json["name"].as_str().unwrap_or_else(|| stem(file, sources));
-    let name = name.rsplit('.').next().unwrap_or(name);
+    let name = short(name);
     let Some(declared) = json["fields"].as_array() else {
         return unknown::schema(name, vec![unknown::any_field()]);
     };
@@ -172,11 +203,13 @@ fn of_schema(file: FileId, sources: &Sources, error: &SchemaError) -> Diagnostic
     if let Some((key, missing)) = misspelt(text, &error.message) {
         return at(key).help(format!("did you mean `{missing}`?"));
     }
+    if text.starts_with('\u{feff}') {
+        return at(0..'\u{feff}'.len_utf8()).help("save the file without a byte-order mark");
+    }
     let token = &text[start..start + len];
     let near = token.strip_prefix('"').and_then(|word| word.strip_suffix('"')).and_then(|word| {
         let records = sources.files.iter().filter_map(|file| file.path.file_stem()?.to_str());
-        let short = word.rsplit('.').next().unwrap_or(word);
-        nearest(short, WORDS.into_iter().chain(records)).filter(|near| *near != short)
+        nearest(short(word), WORDS.into_iter().chain(records)).filter(|near| *near != short(word))
     });
     let found = at(start..start + len);
     match near {
