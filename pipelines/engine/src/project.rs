@@ -71,8 +71,8 @@ impl Project {
             events: topics.unnamed || (topics.topics.is_empty() && loader.out.iter().any(Diagnostic::is_error)),
             views: topologies.unnamed || files.unreadable_folder,
         };
-        let known = Known { topics: &topics.topics, topologies: &topologies.topologies, missing };
-        let (commands, queries) = loader.ends(&known);
+        let mut known = Known { topics: &topics.topics, topologies: &topologies.topologies, missing };
+        let (commands, queries) = loader.ends(&mut known);
         let tests = loader.tests(&known);
         let out = loader.out;
         let Files { sources, .. } = files;
@@ -130,9 +130,16 @@ impl<'f> Loader<'f> {
     }
 
     /// The two ends: what is compiled of commands and of queries.
-    fn ends(&mut self, known: &Known<'_>) -> (Vec<Arc<Command>>, Vec<Arc<Query>>) {
+    fn ends(&mut self, known: &mut Known<'_>) -> (Vec<Arc<Command>>, Vec<Arc<Query>>) {
         let commands = self.read(Kind::Commands, declare::command::read);
         let queries = self.read(Kind::Queries, declare::query::read);
+        if let (Some(first), true, false) = (queries.first(), known.topologies.is_empty(), known.missing.views) {
+            // That there is no view is said once, not of each that is named.
+            let message = format!("query `{}` reads a view, and no topology declares any", first.name.value);
+            let error = Diagnostic::error(&first.name.span, message).label("of which view?");
+            self.out.push(error.help("declare views in pipelines/<domain>/topology.yaml"));
+            known.missing.views = true;
+        }
         let compiled = (self.commands(&commands, &queries, known), self.queries(&queries, known));
         routes::check(&commands, &queries, &self.files.sources, &mut self.out);
         compiled

@@ -300,6 +300,22 @@ fn a_view_of_a_mistaken_one_is_checked() {
     );
 }
 
+/// A file that is not there is one error, wherever its names are used.
+#[test]
+fn a_file_that_is_missing_is_said_once() {
+    for (file, part) in [
+        ("topology", "query `list_documents` reads a view, and no topology declares any"),
+        ("topic", "this schema is on no topic"),
+        ("VersionAdded.avsc", "event `VersionAdded` has no schema"),
+        ("config", "there is no such file"),
+    ] {
+        let copy = Copy::new();
+        std::fs::remove_file(copy.path(full(file))).expect("removed");
+        let found = said(&copy.check());
+        assert!(matches!(found.as_slice(), [one] if one.contains(part)), "{file}: {found:#?}");
+    }
+}
+
 /// What cannot be read is one error, and what is wrong elsewhere is said beside it.
 #[test]
 fn a_file_that_cannot_be_read_is_one_error() {

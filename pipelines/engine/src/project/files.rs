@@ -112,6 +112,8 @@ impl Files {
                 self.unexpected(path, &name, &PIPELINE_FILES.map(|(file, _)| file));
             } else if name == "tests" && dir.join(&path).is_dir() {
                 self.tests(dir, &path, domain);
+            } else if name == "tests" {
+                self.problem(path, "this is not a folder that can be read, and tests are looked for in it".into());
             }
         }
     }

@@ -146,7 +146,12 @@ impl<'t> Builder<'t> {
                     // What follows a text that needs quotes on its line is that text's doing.
                     let known = self.broken && !text[self.quoted_until.min(at)..at].contains('\n');
                     if !known {
-                        self.mistakes.push(mistake::explain(self.file, text, at, error.info()));
+                        let mut found = mistake::explain(self.file, text, at, error.info());
+                        if !text[at..].trim().is_empty() {
+                            let help = found.help.map(|help| format!("{help}; ")).unwrap_or_default();
+                            found.help = Some(format!("{help}the rest of this file is checked once this is right"));
+                        }
+                        self.mistakes.push(found);
                     }
                     return None;
                 }
