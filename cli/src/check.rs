@@ -12,7 +12,11 @@ use crate::output::{counted, note};
     long_about = "Checks headwater.yaml, schemas/*/topic.yaml and *.avsc, and pipelines/*/{topology,commands,queries}.yaml \
                   and tests/*.yaml, against each other and with no server. It never stops at the first mistake: each is \
                   named with its file, its line, what was expected and the nearest valid name.",
-    after_help = "Examples:\n  headwater check\n  headwater check --json | jq '.diagnostics[].message'"
+    after_help = "Examples:\n  headwater check\n  headwater check --json | jq '.diagnostics[].message'\n\n\
+                  With --json, one document on stdout: errors, warnings and diagnostics, each of these with severity, \
+                  code, file, line, column, message, label and help. Codes: unreadable, syntax, unknown-key, \
+                  missing-key, wrong-type, unknown-name, duplicate, not-supported, invalid.\n\n\
+                  Exit codes: 0 nothing is wrong (warnings aside), 1 there are mistakes, 2 wrong usage or no project."
 )]
 pub(crate) struct Check {}
 

@@ -53,8 +53,31 @@ fn mistakes_are_json_for_programs() {
     let said: serde_json::Value = serde_json::from_str(&ran.out).expect("one document");
     let found = &said["diagnostics"][0];
     assert_eq!(found["file"], "pipelines/document/topology.yaml");
-    assert_eq!(found["line"], 3);
+    assert_eq!((&found["line"], &found["column"]), (&3.into(), &8.into()));
+    assert_eq!((&found["severity"], &found["code"]), (&"error".into(), &"unknown-name".into()));
+    assert_eq!(found["help"], "did you mean `operational`?");
     assert!(found["message"].as_str().is_some_and(|message| message.contains("operatoinal")), "{said}");
+}
+
+/// Whatever a program may get is in the help, with what the exit codes mean.
+#[test]
+fn the_help_names_every_code() {
+    let help = Project::new().run(&["check", "--help"]).fine();
+    let words: Vec<&str> = help.split_whitespace().collect();
+    for code in headwater_engine::source::Code::ALL {
+        let named = |word: &&&str| word.trim_end_matches([',', '.']) == code.as_str();
+        assert!(words.iter().any(|word| named(&word)), "{} is not in:\n{help}", code.as_str());
+    }
+    assert!(help.contains("Exit codes: 0"), "{help}");
+}
+
+/// A report that goes to a file or a pipe has no colours in it.
+#[test]
+fn colours_are_for_terminals() {
+    let project = Project::new();
+    project.edit("pipelines/document/topology.yaml", "store: operational", "store: operatoinal");
+    let ran = project.run(&["check"]);
+    assert!(ran.err.contains("operatoinal") && !ran.err.contains('\u{1b}'), "{}", ran.err);
 }
 
 #[test]

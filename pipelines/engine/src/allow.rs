@@ -69,9 +69,23 @@ impl Columns for NoRow {
     }
 }
 
+/// A row of which nothing is known.
+pub(crate) struct AnyRow;
+
+impl Columns for AnyRow {
+    fn column(&self, _: &str) -> Option<(usize, &FieldType)> {
+        const STRING: &FieldType = &FieldType { ty: Type::String, nullable: true };
+        Some((0, STRING))
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 impl Columns for crate::table::Table {
     fn column(&self, name: &str) -> Option<(usize, &FieldType)> {
-        self.column(name).map(|(index, column)| (index, &column.ty))
+        crate::unknown::column(self, name).map(|(index, column)| (index, &column.ty))
     }
 
     fn names(&self) -> Vec<String> {
@@ -308,7 +322,7 @@ impl<'a> Parser<'a> {
             let candidates = names.iter().map(String::as_str);
             return Err(Diagnostic::error(&span, message).label("not a column").nearest(token.text, candidates));
         };
-        if !matches!(ty.ty, Type::String | Type::Uuid) {
+        if !matches!(ty.ty, Type::String | Type::Uuid) && !crate::unknown::is_unknown(&ty.ty) {
             let message = format!("column `{}` is a {}, and a caller's subject is a string", token.text, ty.ty);
             return Err(Diagnostic::error(&span, message).label("not a string or uuid"));
         }

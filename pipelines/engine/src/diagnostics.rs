@@ -90,7 +90,7 @@ impl Report {
         format!("{} in {}", counts.join(" and "), counted(files.len(), "file"))
     }
 
-    /// For a program: `{errors, warnings, diagnostics: [{severity, file, line, column, message, label, help}]}`, line and
+    /// For a program: `{errors, warnings, diagnostics: [{severity, code, file, line, column, message, label, help}]}`, line and
     /// column from 1, the column in characters.
     pub fn json(&self) -> Json {
         let diagnostics: Vec<Json> = self.diagnostics.iter().map(|diagnostic| self.one_json(diagnostic)).collect();
@@ -104,6 +104,7 @@ impl Report {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             },
+            "code": diagnostic.code.as_str(),
             "file": shown_path(&self.sources, diagnostic),
             "line": place.line,
             "column": place.column,
@@ -195,7 +196,13 @@ impl Drawn {
         let from = floor_char_boundary(text, line_start.max(start.saturating_sub(AROUND)));
         let to = floor_char_boundary(text, line_end.min(start + AROUND));
         let label = (!diagnostic.label.is_empty()).then(|| printable(&diagnostic.label));
-        let label = LabeledSpan::new_primary_with_span(label, (start, marked.len().min(to - start)));
+        // At the end of a line there is nothing to draw under but its last character.
+        let last = text[line_start..start].chars().next_back().filter(|_| marked.is_empty() && start == line_end);
+        let drawn = match last {
+            Some(last) => (start - last.len_utf8(), last.len_utf8()),
+            None => (start, marked.len().min(to - start)),
+        };
+        let label = LabeledSpan::new_primary_with_span(label, drawn);
         let snippet = Snippet {
             path,
             text: printable(&text[from..to]),

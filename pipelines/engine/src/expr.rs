@@ -63,13 +63,17 @@ use std::ops::Range;
 use bumpalo::Bump;
 use headwater_schemas::{FieldType, Type, Value, ValueRef};
 
+use crate::source::Code;
+
 pub use assign::{AssignError, assignable, cast_to_field};
 pub use ast::{Ast, BinaryOp, Call, CastType, IsTest, Name, Node, OrderBy, Part, Step};
 pub use error::{EvalError, MAX_TEXT};
 pub use order::value_order;
 pub use parse::{MAX_BYTES, MAX_NESTING, parse};
 
-use code::{Code, Ty};
+pub(crate) use check::{functions, is_function};
+
+use code::Ty;
 use kind::{Any, Arg, Bool, Ctx};
 
 /// What is wrong with an expression, and where in its text.
@@ -80,6 +84,7 @@ pub struct ExprError {
     pub range: Range<usize>,
     pub label: String,
     pub help: Option<String>,
+    pub code: Code,
 }
 
 /// What a name or a call stands for: a slot of the row that the expression is evaluated over.
@@ -101,6 +106,11 @@ pub trait Scope {
         None
     }
 
+    /// The names of such calls, for "did you mean".
+    fn calls(&self) -> &[&'static str] {
+        &[]
+    }
+
     /// The binding of a whole part of an expression, asked of every part before anything else: a reducer's call, a lookup
     /// in another view.
     fn node(&self, _ast: &Ast) -> Option<Binding> {
@@ -113,7 +123,7 @@ pub trait Scope {
 
 impl ExprError {
     pub(crate) fn new(message: impl Into<String>, range: Range<usize>, label: impl Into<String>) -> Self {
-        Self { message: message.into(), range, label: label.into(), help: None }
+        Self { message: message.into(), range, label: label.into(), help: None, code: Code::Invalid }
     }
 
     #[must_use]
@@ -139,13 +149,13 @@ pub fn compile(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<ExprError>> {
     let nullable = typed.nullable;
     let (ty, code) = match typed.ty {
         Ty::Of(ty) => (ty, typed.code),
-        Ty::Null => (Type::String, Code::Text(Arg::null())),
+        Ty::Null => (Type::String, code::Code::Text(Arg::null())),
         Ty::Interval => {
             let error = ExprError::new("an interval is no value of its own", ast.range(), "an interval");
             return Err(vec![error.help("add it to a timestamp, or write extract(epoch from …) for its seconds")]);
         }
     };
-    let truth = if let Code::Bool(arg) = &code { Some(arg.clone()) } else { None };
+    let truth = if let code::Code::Bool(arg) = &code { Some(arg.clone()) } else { None };
     let value = match (&constant, code) {
         (Some(constant), _) => Arg::Constant(Some(constant.clone()).filter(|constant| !constant.is_null())),
         (None, code) => code.into_value(&Ty::Of(ty.clone())),
@@ -154,6 +164,17 @@ pub fn compile(ast: &Ast, scope: &dyn Scope) -> Result<Expr, Vec<ExprError>> {
 }
 
 impl Expr {
+    /// In place of one that is mistaken.
+    pub(crate) fn unknown() -> Self {
+        let (value, slots) = (Arg::null(), Vec::new());
+        Self { ty: crate::unknown::ty(), value, truth: None, slots, constant: None }
+    }
+
+    /// Whether nothing is known of its type, because of a mistake in what it is made of.
+    pub(crate) fn is_unknown(&self) -> bool {
+        crate::unknown::is_unknown(&self.ty.ty)
+    }
+
     /// The value for these slots, which hold values of the types that the scope bound. Text and the like that is made is
     /// made in `bump`; what is read is passed on.
     pub fn eval<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<ValueRef<'a>, EvalError> {

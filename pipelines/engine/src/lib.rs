@@ -17,4 +17,5 @@ pub mod route;
 pub mod source;
 pub mod table;
 pub mod test;
+pub mod unknown;
 pub mod yaml;

@@ -21,6 +21,7 @@ use crate::expr::Expr;
 use crate::table::{Row, RowPosition, Table};
 
 pub use compile::compile;
+pub(crate) use compile::outline;
 
 /// A unit that runs: topics in, views of one store out, one position per partition.
 #[derive(Debug)]
@@ -77,6 +78,9 @@ pub struct View {
     pub(crate) has_dependents: bool,
     /// A grand total: its one row exists even where nothing contributes.
     pub(crate) always: bool,
+    /// What makes its rows is mistaken: what its key, its owner and its source are is not to be relied on. Never of a
+    /// topology that runs.
+    pub(crate) doubtful: bool,
     pub(crate) source: Source,
 }
 
@@ -223,6 +227,18 @@ impl View {
         self.owner.as_ref().map(|owner| topology.topics[owner.topic].topic.name.as_str())
     }
 
+    /// What it holds is not known.
+    pub(crate) fn forget(&mut self) {
+        self.doubtful = true;
+        self.table.columns.iter_mut().for_each(|column| column.ty = crate::unknown::ty());
+        self.table.columns.push(crate::unknown::any_column());
+    }
+
+    /// Its name is another view's.
+    pub(crate) fn forget_name(&mut self) {
+        self.table.name.clear();
+    }
+
     /// The row of a grand total before anything contributed; None for every other view, whose rows may be absent.
     pub fn initial_row(&self) -> Option<Row> {
         self.always.then(|| self.blank_row(&[], RowPosition { partition: -1, offset: -1 }))
@@ -264,5 +280,6 @@ impl View {
 
 /// Whether a column of this type may be in a key: it has one canonical form and an order that every store shares.
 pub(crate) fn may_be_key(ty: &Type) -> bool {
-    !matches!(ty, Type::Array(_) | Type::Map(_) | Type::Record(_) | Type::Recursive(_) | Type::Union(_))
+    crate::unknown::is_unknown(ty)
+        || !matches!(ty, Type::Array(_) | Type::Map(_) | Type::Record(_) | Type::Recursive(_) | Type::Union(_))
 }

@@ -8,7 +8,6 @@ mod routes;
 mod topics;
 mod topologies;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,17 +15,14 @@ use headwater_schemas::Topic;
 
 use crate::command::{self, Command};
 use crate::declare::config::Environment;
-use crate::declare::query::AnswerDecl;
 use crate::declare::{self, CommandDecl, Config, QueryDecl, TestDecl, Text};
 use crate::plan::Topology;
 use crate::query::{self, Query};
-use crate::route::Route;
-use crate::source::{Diagnostic, Sources};
+use crate::source::{self, Diagnostic, Sources};
 use crate::test::{self, TestCase};
-use crate::yaml::{self, Node};
-use crate::{expr, source};
+use crate::unknown::Missing;
+use crate::yaml::Node;
 use files::{Files, Kind};
-use topics::Topics;
 
 pub use crate::diagnostics::Report;
 
@@ -67,11 +63,17 @@ impl Project {
         let files = Files::read(dir, config);
         let mut loader = Loader { files: &files, out: files.problems.clone() };
         let config = loader.config(environment);
-        let topics = topics::load(&files, &mut loader.out);
+        let mut topics = topics::load(&files, &mut loader.out);
+        topics.unnamed |= files.unreadable_folder;
         let topologies = topologies::load(&files, config.as_ref(), &topics, &mut loader.out);
-        let sound = Sound { topics: &topics, topologies: &topologies };
-        let (commands, queries) = loader.ends(&sound);
-        let tests = loader.tests(&sound);
+        let missing = Missing {
+            // Without any topic, that is what is mistaken, wherever one is named.
+            events: topics.unnamed || (topics.topics.is_empty() && loader.out.iter().any(Diagnostic::is_error)),
+            views: topologies.unnamed || files.unreadable_folder,
+        };
+        let mut known = Known { topics: &topics.topics, topologies: &topologies.topologies, missing };
+        let (commands, queries) = loader.ends(&mut known);
+        let tests = loader.tests(&known);
         let out = loader.out;
         let Files { sources, .. } = files;
         match config {
@@ -95,40 +97,11 @@ impl Project {
     }
 }
 
-/// What is right so far, and what is not and must not be judged by.
-struct Sound<'a> {
-    topics: &'a Topics,
-    topologies: &'a topologies::Topologies,
-}
-
-impl Sound<'_> {
-    /// Whether a text names an event or a view that is mistaken itself.
-    fn speaks_of_broken(&self, text: &str) -> bool {
-        mentions(text, &self.topics.broken_events) || mentions(text, &self.topologies.broken_views)
-    }
-
-    fn any_broken<'t>(&self, texts: impl IntoIterator<Item = &'t Text>) -> bool {
-        texts.into_iter().any(|text| self.speaks_of_broken(text))
-    }
-
-    /// A file is so broken that the names in it are unknown: nothing can be called unknown then.
-    fn names_missing(&self) -> bool {
-        self.topics.unnamed || self.topologies.unnamed
-    }
-}
-
-/// Whether one of the names stands in the text as a word.
-fn mentions(text: &str, names: &BTreeSet<String>) -> bool {
-    !names.is_empty() && text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| names.contains(word))
-}
-
-/// Parses expressions whose names cannot be resolved, for what can be said of them all the same.
-fn check_syntax<'t>(texts: impl IntoIterator<Item = &'t Text>, out: &mut Vec<Diagnostic>) {
-    for text in texts {
-        if let Err(error) = expr::parse(text) {
-            out.push(Diagnostic::of_expression(text, error));
-        }
-    }
+/// What commands, queries and tests are checked against: all that is known of topics and topologies.
+struct Known<'a> {
+    topics: &'a [Arc<Topic>],
+    topologies: &'a [Arc<Topology>],
+    missing: Missing,
 }
 
 struct Loader<'f> {
@@ -139,11 +112,10 @@ struct Loader<'f> {
 impl<'f> Loader<'f> {
     fn config(&mut self, environment: Environment<'_>) -> Option<Config> {
         let file = self.files.of(Kind::Config).next()?;
-        let text = self.files.sources.text(file.id);
-        if is_blank(text) {
+        if !file.unreadable && is_blank(self.files.sources.text(file.id)) {
             return Some(Config::default());
         }
-        let node = yaml::parse_into(file.id, text, &mut self.out)?;
+        let node = self.files.tree(file, &mut self.out)?;
         declare::config::read(&node, environment, &mut self.out)
     }
 
@@ -151,74 +123,73 @@ impl<'f> Loader<'f> {
     fn read<T>(&mut self, kind: Kind, read: fn(&Node, &mut Vec<Diagnostic>) -> Option<Vec<T>>) -> Vec<T> {
         let mut decls = Vec::new();
         for file in self.files.of(kind) {
-            let node = yaml::parse_into(file.id, self.files.sources.text(file.id), &mut self.out);
+            let node = self.files.tree(file, &mut self.out);
             decls.extend(node.and_then(|node| read(&node, &mut self.out)).unwrap_or_default());
         }
         decls
     }
 
     /// The two ends: what is compiled of commands and of queries.
-    fn ends(&mut self, sound: &Sound<'_>) -> (Vec<Arc<Command>>, Vec<Arc<Query>>) {
+    fn ends(&mut self, known: &mut Known<'_>) -> (Vec<Arc<Command>>, Vec<Arc<Query>>) {
         let commands = self.read(Kind::Commands, declare::command::read);
         let queries = self.read(Kind::Queries, declare::query::read);
+        if let (Some(first), true, false) = (queries.first(), known.topologies.is_empty(), known.missing.views) {
+            // That there is no view is said once, not of each that is named.
+            let message = format!("query `{}` reads a view, and no topology declares any", first.name.value);
+            let error = Diagnostic::error(&first.name.span, message).label("of which view?");
+            self.out.push(error.help("declare views in pipelines/<domain>/topology.yaml"));
+            known.missing.views = true;
+        }
+        let compiled = (self.commands(&commands, &queries, known), self.queries(&queries, known));
         routes::check(&commands, &queries, &self.files.sources, &mut self.out);
-        (self.commands(&commands, &queries, sound), self.queries(&queries, sound))
+        compiled
     }
 
-    fn commands(&mut self, decls: &[CommandDecl], queries: &[QueryDecl], sound: &Sound<'_>) -> Vec<Arc<Command>> {
-        let context =
-            command::Context { topics: &sound.topics.topics, topologies: &sound.topologies.topologies, queries };
-        let (doubtful, judged): (Vec<CommandDecl>, Vec<CommandDecl>) = decls.iter().cloned().partition(|decl| {
-            sound.names_missing()
-                || sound.any_broken([&decl.emits])
-                || sound.any_broken(decl.on.iter().chain(&decl.unique))
-                || sound.any_broken(decl.set.iter().map(|(_, text)| text))
-                || sound.any_broken(decl.require.iter().map(|require| &require.that))
-        });
-        for decl in &doubtful {
-            self.out.extend(Route::parse(&decl.path).err().into_iter().flatten());
-            let texts = decl.set.iter().map(|(_, text)| text).chain(decl.require.iter().map(|require| &require.that));
-            check_syntax(texts, &mut self.out);
-        }
-        command::compile_all(&judged, &context).unwrap_or_else(|found| {
+    fn commands(&mut self, decls: &[CommandDecl], queries: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Command>> {
+        let Known { topics, topologies, missing } = *known;
+        let context = command::Context { topics, topologies, queries, missing };
+        let commands = command::compile_all(decls, &context).unwrap_or_else(|found| {
             self.out.extend(found);
             Vec::new()
-        })
+        });
+        self.all_compiled(commands.len(), decls.iter().map(|decl| &decl.name));
+        commands
     }
 
-    fn queries(&mut self, decls: &[QueryDecl], sound: &Sound<'_>) -> Vec<Arc<Query>> {
+    fn queries(&mut self, decls: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Query>> {
         let mut queries = Vec::new();
         for decl in decls {
-            let view = match &decl.answer {
-                AnswerDecl::Row(view) | AnswerDecl::Page { view, .. } | AnswerDecl::File { view, .. } => view,
-            };
-            let joined = decl.join.iter().map(|(_, text)| text);
-            if sound.names_missing() || sound.any_broken(joined.chain([view])) {
-                self.out.extend(Route::parse(&decl.path).err().into_iter().flatten());
-                continue;
-            }
-            match query::compile(decl, &sound.topologies.topologies) {
+            match query::compile_with(decl, known.topologies, known.missing) {
                 Ok(query) => queries.push(Arc::new(query)),
                 Err(found) => self.out.extend(found),
             }
         }
+        self.all_compiled(queries.len(), decls.iter().map(|decl| &decl.name));
         queries
     }
 
-    fn tests(&mut self, sound: &Sound<'_>) -> Vec<TestCase> {
+    fn tests(&mut self, known: &Known<'_>) -> Vec<TestCase> {
         let decls: Vec<TestDecl> = self.read(Kind::Tests, declare::test::read);
         let mut cases = Vec::new();
         for decl in &decls {
-            let events = decl.given.iter().map(|given| &given.event);
-            if sound.names_missing() || sound.any_broken(events.chain(decl.expect.iter().map(|(view, _)| view))) {
-                continue;
-            }
-            match test::compile(decl, &sound.topics.topics, &sound.topologies.topologies) {
+            match test::compile_with(decl, known.topics, known.topologies, known.missing) {
                 Ok(case) => cases.push(case),
                 Err(found) => self.out.extend(found),
             }
         }
+        self.all_compiled(cases.len(), decls.iter().map(|decl| &decl.name));
         cases
+    }
+
+    /// What is not compiled has a mistake in it or in what it reads. Should none have been reported, nothing may run as if
+    /// it were not declared.
+    fn all_compiled<'d>(&mut self, compiled: usize, mut declared: impl ExactSizeIterator<Item = &'d Text>) {
+        if compiled < declared.len() && !self.out.iter().any(Diagnostic::is_error) {
+            self.out.extend(declared.next().map(|name| {
+                let message = format!("`{}`, or one of its kind, cannot be compiled", name.value);
+                Diagnostic::error(&name.span, message).help("this is a defect of headwater: it should say why")
+            }));
+        }
     }
 }
 

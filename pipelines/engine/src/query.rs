@@ -19,6 +19,7 @@ use crate::route::Route;
 use crate::table::{Column, Table};
 
 pub use compile::compile;
+pub(crate) use compile::compile_with;
 pub use unit::Unit;
 
 /// The query string's own names; no key column that a caller gives there may have them.

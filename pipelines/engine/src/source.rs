@@ -17,6 +17,13 @@ pub struct Span {
     pub range: Range<usize>,
 }
 
+impl Span {
+    /// Whether all of it is in the other.
+    pub(crate) fn is_within(&self, other: &Span) -> bool {
+        self.file == other.file && other.range.start <= self.range.start && self.range.end <= other.range.end
+    }
+}
+
 /// A value and where it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spanned<T> {
@@ -69,6 +76,57 @@ pub struct SourceFile {
 pub enum Severity {
     Error,
     Warning,
+}
+
+/// What kind of mistake it is: stable, for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// A file or folder cannot be read, or is too large.
+    Unreadable,
+    /// Not YAML, JSON or an expression.
+    Syntax,
+    UnknownKey,
+    MissingKey,
+    /// A value of another type than is expected there.
+    WrongType,
+    /// A name of something that is not declared.
+    UnknownName,
+    /// Declared, or named, twice.
+    Duplicate,
+    /// A form of the language that is planned and not built.
+    NotSupported,
+    /// Whatever else the rules forbid.
+    #[default]
+    Invalid,
+}
+
+impl Code {
+    /// All of them, as `check --help` lists them.
+    pub const ALL: [Code; 9] = [
+        Code::Unreadable,
+        Code::Syntax,
+        Code::UnknownKey,
+        Code::MissingKey,
+        Code::WrongType,
+        Code::UnknownName,
+        Code::Duplicate,
+        Code::NotSupported,
+        Code::Invalid,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Unreadable => "unreadable",
+            Code::Syntax => "syntax",
+            Code::UnknownKey => "unknown-key",
+            Code::MissingKey => "missing-key",
+            Code::WrongType => "wrong-type",
+            Code::UnknownName => "unknown-name",
+            Code::Duplicate => "duplicate",
+            Code::NotSupported => "not-supported",
+            Code::Invalid => "invalid",
+        }
+    }
 }
 
 /// A place as a person counts: both from 1, the column in characters.
@@ -125,6 +183,7 @@ pub(crate) fn floor_char_boundary(text: &str, index: usize) -> usize {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
     pub severity: Severity,
+    pub code: Code,
     /// A full sentence without a full stop: "view `documents` has no column `nmae`".
     pub message: String,
     pub span: Span,
@@ -144,7 +203,8 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, span: &Span, message: impl Into<String>) -> Self {
-        Self { severity, message: message.into(), span: span.clone(), label: String::new(), help: None }
+        let (code, label) = (Code::Invalid, String::new());
+        Self { severity, code, message: message.into(), span: span.clone(), label, help: None }
     }
 
     /// What stands under the caret.
@@ -160,9 +220,16 @@ impl Diagnostic {
         self
     }
 
-    /// "did you mean `documents`?", if a candidate is near; else the candidates, if they are few.
+    #[must_use]
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// A name that is not known: "did you mean `documents`?", if a candidate is near; else the candidates, if they are few.
     #[must_use]
     pub fn nearest<'c>(mut self, name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Self {
+        self.code = Code::UnknownName;
         self.help = suggestion(name, candidates).or(self.help);
         self
     }
@@ -170,7 +237,8 @@ impl Diagnostic {
     /// What is wrong with the expression that `text` is.
     pub fn of_expression(text: &Spanned<String>, error: ExprError) -> Self {
         let span = text.part(error.range);
-        Self { severity: Severity::Error, message: error.message, span, label: error.label, help: error.help }
+        let ExprError { message, label, help, code, .. } = error;
+        Self { severity: Severity::Error, code, message, span, label, help }
     }
 
     pub fn is_error(&self) -> bool {
@@ -196,7 +264,17 @@ fn is_near(name: &str, candidate: &str, distance: usize) -> bool {
     let same = name.bytes().zip(candidate.bytes()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
     let left_out = shortest >= 3 && distance + shortest == longest && distance <= shortest;
     let other_ending = same * 4 >= shortest * 3 && same >= 4 && distance <= 3;
-    distance <= longest / 4 || left_out || other_ending
+    // Of three letters one may be wrong, but not the first; of any, two may have changed places.
+    let short = longest == 3 && distance == 1 && same > 0;
+    let swapped = distance == 1 && name.len() == candidate.len() && letters(name) == letters(candidate);
+    distance <= longest / 4 || left_out || other_ending || short || swapped
+}
+
+/// Its bytes, small and sorted.
+fn letters(name: &str) -> Vec<u8> {
+    let mut letters = name.to_ascii_lowercase().into_bytes();
+    letters.sort_unstable();
+    letters
 }
 
 /// Help for an unknown name: the nearest candidate, or all of them where they are few.

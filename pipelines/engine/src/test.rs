@@ -8,8 +8,9 @@ use headwater_schemas::{FieldType, RecordType, Type, Value};
 
 use crate::declare::{TestDecl, Text};
 use crate::plan::Topology;
-use crate::source::{Diagnostic, Severity, Span, suggestion};
+use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::Table;
+use crate::unknown::{self, Missing};
 use crate::yaml::{Kind, Node};
 
 /// A test: events given, rows and parked events expected.
@@ -60,7 +61,7 @@ pub struct ExpectedParked {
 /// Event time of the first event given without `_time`; each further one is a second later. 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000_000;
 
-/// Compiles a test.
+/// Compiles a test against all topics and topologies.
 ///
 /// # Errors
 /// Every mistake found, each with its place.
@@ -69,7 +70,17 @@ pub fn compile(
     topics: &[Arc<Topic>],
     topologies: &[Arc<Topology>],
 ) -> Result<TestCase, Vec<Diagnostic>> {
-    let mut reader = Reader { problems: Vec::new() };
+    compile_with(decl, topics, topologies, Missing::default())
+}
+
+/// As [`compile`], where topics or topologies may be `missing`.
+pub(crate) fn compile_with(
+    decl: &TestDecl,
+    topics: &[Arc<Topic>],
+    topologies: &[Arc<Topology>],
+    missing: Missing,
+) -> Result<TestCase, Vec<Diagnostic>> {
+    let mut reader = Reader { missing, problems: Vec::new() };
     let given = decl
         .given
         .iter()
@@ -97,20 +108,23 @@ pub fn compile(
 }
 
 struct Reader {
+    missing: Missing,
     problems: Vec<Diagnostic>,
 }
 
 impl Reader {
     fn error(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
-        let span = span.clone();
-        self.problems.push(Diagnostic { severity: Severity::Error, message, span, label: label.into(), help });
+        let known =
+            help.as_ref().is_some_and(|help| help.starts_with("did you mean") || help.starts_with("known here"));
+        let code = if known { Code::UnknownName } else { Code::Invalid };
+        self.problems.push(Diagnostic { help, ..Diagnostic::error(span, message).label(label).code(code) });
     }
 
     fn event<'t>(&mut self, name: &Text, topics: &'t [Arc<Topic>]) -> Option<(&'t Arc<Topic>, usize)> {
         let found = topics.iter().find_map(|topic| {
             topic.events.iter().position(|event| event.name == name.value).map(|event| (topic, event))
         });
-        if found.is_none() {
+        if found.is_none() && !self.missing.events {
             let names = topics.iter().flat_map(|topic| topic.events.iter().map(|event| event.name.as_str()));
             let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no event `{}`", name.value), "of no topic", help);
@@ -120,7 +134,7 @@ impl Reader {
 
     fn table<'t>(&mut self, name: &Text, topologies: &'t [Arc<Topology>]) -> Option<&'t Table> {
         let found = topologies.iter().find_map(|topology| topology.view(&name.value)).map(|(_, view)| &view.table);
-        if found.is_none() {
+        if found.is_none() && !self.missing.views {
             let names = topologies.iter().flat_map(|t| t.views.iter().map(|view| view.table.name.as_str()));
             let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no view `{}`", name.value), "of no topology", help);
@@ -181,7 +195,7 @@ impl Reader {
         let mut values: Vec<Option<Value>> = vec![None; ty.fields.len()];
         let mut sound = true;
         for (key, node) in entries {
-            let Some((index, field)) = ty.field(scalar(key)) else {
+            let Some((index, field)) = unknown::field_of(ty, scalar(key)) else {
                 let help = suggestion(scalar(key), ty.fields.iter().map(|field| field.name.as_str()));
                 self.error(&key.span, format!("`{}` has no field `{}`", ty.short_name(), scalar(key)), "unknown", help);
                 sound = false;
@@ -202,6 +216,9 @@ impl Reader {
 
     /// A value read by its type from what was written.
     fn value(&mut self, node: &Node, ty: &FieldType) -> Option<Value> {
+        if unknown::is_unknown(&ty.ty) {
+            return Some(Value::Null);
+        }
         if is_null(node) {
             if ty.nullable {
                 return Some(Value::Null);
@@ -261,7 +278,7 @@ impl Reader {
     fn row(&mut self, node: &Node, table: &Table) -> ExpectedRow {
         let mut columns = Vec::new();
         for (key, node) in self.mapping(node).unwrap_or_default() {
-            match table.column(scalar(key)) {
+            match unknown::column(table, scalar(key)) {
                 Some((index, column)) => {
                     let ty = FieldType { ty: column.ty.ty.clone(), nullable: true };
                     columns.extend(self.value(node, &ty).map(|value| (index, value)));

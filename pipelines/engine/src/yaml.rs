@@ -9,7 +9,7 @@ mod build;
 mod mistake;
 pub mod walk;
 
-use crate::source::{Diagnostic, FileId, Span};
+use crate::source::{Code, Diagnostic, FileId, Span};
 
 pub(crate) use mistake::quoted;
 pub use walk::Fields;
@@ -53,5 +53,9 @@ pub fn parse(file: FileId, text: &str) -> Result<Node, Vec<Diagnostic>> {
 /// A file's tree as far as it can be relied on: mistakes that leave the rest readable (a key that stands twice) still
 /// give a tree, so that what else is wrong can be said too.
 pub fn parse_into(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Node> {
-    build::tree(file, text, out)
+    let before = out.len();
+    let tree = build::tree(file, text, out);
+    // A key that stands twice is said to be that.
+    out[before..].iter_mut().filter(|error| error.code == Code::Invalid).for_each(|error| error.code = Code::Syntax);
+    tree
 }

@@ -8,7 +8,7 @@ use headwater_schemas::{Field, FieldType, RecordType, Type, Value};
 
 use super::scope::CommandScope;
 use super::{Command, Given, On, Param, Require, UploadShape, assign, body_type, unique};
-use crate::allow::{Allow, Columns, NoRow, Verdict};
+use crate::allow::{Allow, AnyRow, Columns, NoRow, Verdict};
 use crate::declare::command::RequireDecl;
 use crate::declare::query::AnswerDecl;
 use crate::declare::{CommandDecl, QueryDecl, Text};
@@ -17,6 +17,7 @@ use crate::plan::Topology;
 use crate::route::Route;
 use crate::source::{Diagnostic, Span};
 use crate::table::Table;
+use crate::unknown::{self, Missing, is_unknown};
 
 /// What commands are compiled against.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub topologies: &'a [Arc<Topology>],
     /// Where what a command makes can be read.
     pub queries: &'a [QueryDecl],
+    /// What is not found may be among these.
+    pub missing: Missing,
 }
 
 /// Compiles one command by itself; [`super::compile_all`] also decides what commands decide together.
@@ -48,8 +51,17 @@ struct Compiler<'a> {
 /// What `set:` says of a field, parsed.
 struct Setting<'a> {
     field: usize,
+    /// Whether the event is known to have the field.
+    known: bool,
     text: &'a Text,
     ast: Ast,
+}
+
+/// What is known of the row that `on:` names.
+struct RowShape {
+    table: Table,
+    /// Its key and its owner are not to be relied on.
+    doubtful: bool,
 }
 
 /// Where the event's fields come from.
@@ -63,20 +75,24 @@ impl<'a> Compiler<'a> {
     fn command(&mut self) -> Option<Command> {
         let path = self.path();
         let emitted = self.emitted();
-        let (path, (topic, event)) = (path?, emitted?);
-        let record = topic.events[event].schema.record.clone();
-        let on = self.on(&topic, &path);
-        let table = on.as_ref().map(|on| on.topology.views[on.view].table.clone());
-        let params = self.params(&path, &record, table.as_ref())?;
+        let record = match &emitted {
+            Some((topic, event)) => topic.events[*event].schema.record.clone(),
+            None => unknown::schema("event", vec![unknown::any_field()])?.record,
+        };
+        let (on, row) = self.on(emitted.as_ref().map(|(topic, _)| &**topic), path.as_ref());
+        let table = row.as_ref().map(|row| row.table.clone());
+        let params = path.as_ref().map(|path| self.params(path, &record, row.as_ref())).unwrap_or_default();
         let settings = self.settings(&record);
         let requires = self.requires();
         let body = self.body(&record, &params, &settings, &requires);
         let allow = self.allow(table.as_ref());
-        let signed_in = allow.as_ref().is_some_and(|allow| allow.before_row(None) == Verdict::No);
+        // What is wrong with `allow` says nothing of who is signed in.
+        let signed_in = allow.as_ref().is_none_or(|allow| allow.before_row(None) == Verdict::No);
         let scope = CommandScope { params: &params, body: &body, row: table.as_ref(), signed_in, makes_ids: true };
-        let fields = self.fields(&record, &scope, &settings)?;
+        let fields = self.fields(&record, &scope, &settings);
         let scope = CommandScope { makes_ids: false, ..scope };
         let require = requires.iter().filter_map(|(decl, ast)| self.require(decl, ast, &scope)).collect();
+        let ((topic, event), fields) = (emitted?, fields?);
         self.check_key(&topic, event, &Sources { fields: &fields, settings: &settings, scope: &scope }, on.as_ref());
         let unique = self.unique(&topic, event);
         let ids: Vec<usize> = settings.iter().filter(|s| is_call(&s.ast, "new_id")).map(|s| s.field).collect();
@@ -85,7 +101,7 @@ impl<'a> Compiler<'a> {
             doc: self.decl.doc.clone(),
             method: self.decl.method,
             location: self.location(&record, &ids),
-            path,
+            path: path?,
             allow: allow?,
             upload: fields.iter().position(|given| matches!(given, Given::Upload(_))),
             takes_turns: on.is_some(),
@@ -103,7 +119,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn path(&mut self) -> Option<Route> {
-        Route::parse(&self.decl.path).map_err(|found| self.problems.extend(found)).ok()
+        // An empty path was reported.
+        let path = Some(&self.decl.path).filter(|path| !path.is_empty())?;
+        Route::parse(path).map_err(|found| self.problems.extend(found)).ok()
     }
 
     fn emitted(&mut self) -> Option<(Arc<Topic>, usize)> {
@@ -111,7 +129,7 @@ impl<'a> Compiler<'a> {
         let found = self.cx.topics.iter().find_map(|topic| {
             topic.events.iter().position(|event| event.name == name.value).map(|event| (topic.clone(), event))
         });
-        if found.is_none() {
+        if found.is_none() && !self.cx.missing.events && !name.is_empty() {
             let events = self.cx.topics.iter().flat_map(|topic| &topic.events).map(|event| event.name.as_str());
             let problem = Diagnostic::error(&name.span, format!("there is no event `{}`", name.value));
             self.problems.push(problem.label("no topic has it").nearest(&name.value, events));
@@ -119,29 +137,35 @@ impl<'a> Compiler<'a> {
         found
     }
 
-    /// The row that the path names: its view is owned by the topic's key, and each column of its key is a parameter.
-    fn on(&mut self, topic: &Topic, path: &Route) -> Option<On> {
-        let name = self.decl.on.as_ref()?;
+    /// The row that the path names: its view is owned by the topic's key, and each column of its key is a parameter. Also
+    /// what is known of the row where something is mistaken.
+    fn on(&mut self, topic: Option<&Topic>, path: Option<&Route>) -> (Option<On>, Option<RowShape>) {
+        let Some(name) = &self.decl.on else { return (None, None) };
         let found =
             self.cx.topologies.iter().find_map(|topology| topology.view(&name.value).map(|(view, _)| (topology, view)));
         let Some((topology, index)) = found else {
             let views = self.cx.topologies.iter().flat_map(|topology| &topology.views);
             let problem = Diagnostic::error(&name.span, format!("there is no view `{}`", name.value));
-            self.problems
-                .push(problem.label("not a view").nearest(&name.value, views.map(|view| view.table.name.as_str())));
-            return None;
+            let problem = problem.label("not a view").nearest(name, views.map(|view| view.table.name.as_str()));
+            self.problems.extend((!self.cx.missing.views && !name.is_empty()).then_some(problem));
+            let table = unknown::table(&name.value);
+            return (None, Some(RowShape { table, doubtful: true }));
         };
         let view = &topology.views[index];
+        let row = Some(RowShape { table: view.table.clone(), doubtful: view.doubtful });
+        let (Some(topic), Some(path), false) = (topic, path, view.doubtful) else { return (None, row) };
         if view.owned_by(topology) != Some(&topic.name) {
             let message = format!("view `{}` is not owned by the key of topic `{}`", name.value, topic.name);
             let help = "a command can look only at rows that the events of its own key make: one partition feeds them";
             self.problems.push(Diagnostic::error(&name.span, message).label("not this topic's own").help(help));
-            return None;
+            return (None, row);
         }
         let mut key = Vec::new();
         for column in &view.table.columns[..view.table.key_len()] {
             match path.parameters().position(|param| param == column.name) {
                 Some(param) => key.push(param),
+                // A parameter that is nothing was probably meant to be this, and is reported.
+                None if path.parameters().any(|param| is_nothing(param, topic, &self.decl.emits, &view.table)) => {}
                 None => {
                     let message = format!("the path does not name the key of view `{}`", name.value);
                     let help = format!("put `{{{}}}` into the path", column.name);
@@ -149,23 +173,24 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        (key.len() == view.table.key_len()).then(|| On { topology: topology.clone(), view: index, key })
+        let whole = key.len() == view.table.key_len();
+        (whole.then(|| On { topology: topology.clone(), view: index, key }), row)
     }
 
-    fn params(&mut self, path: &Route, record: &RecordType, row: Option<&Table>) -> Option<Vec<Param>> {
+    /// What each parameter is; of unknown type where that is mistaken.
+    fn params(&mut self, path: &Route, record: &RecordType, row: Option<&RowShape>) -> Vec<Param> {
         let mut params = Vec::new();
-        let mut sound = true;
         for name in path.parameters() {
-            let field = record.field(name).map(|(_, field)| field.ty.ty.clone());
-            let column = row.and_then(|table| {
-                let (index, column) = table.column(name)?;
-                (index < table.key_len()).then(|| column.ty.ty.clone())
+            let field = unknown::field_of(record, name).map(|(_, field)| field.ty.ty.clone());
+            let column = row.and_then(|row| {
+                let (index, column) = unknown::column(&row.table, name)?;
+                (row.doubtful || index < row.table.key_len()).then(|| column.ty.ty.clone())
             });
             let problem = match (&field, &column) {
                 (None, None) => {
                     Some(format!("`{{{name}}}` is neither a field of `{}` nor a key of `on:`", record.name))
                 }
-                (Some(field), Some(column)) if field != column => {
+                (Some(field), Some(column)) if field != column && !is_unknown(field) && !is_unknown(column) => {
                     Some(format!("`{name}` is {field} in `{}` and {column} in the view", record.name))
                 }
                 (Some(ty), _) | (None, Some(ty)) if !crate::plan::may_be_key(ty) => {
@@ -174,31 +199,31 @@ impl<'a> Compiler<'a> {
                 _ => None,
             };
             if let Some(message) = problem {
-                sound = false;
                 let names = record.fields.iter().map(|field| field.name.as_str());
                 let problem = Diagnostic::error(&self.decl.path.span, message).label("of no type");
                 self.problems.push(problem.nearest(name, names));
-            } else if let Some(ty) = field.or(column) {
-                params.push(Param { name: name.to_owned(), ty: FieldType::required(ty) });
             }
+            let ty = field.or(column).map_or_else(unknown::ty, FieldType::required);
+            params.push(Param { name: name.to_owned(), ty });
         }
-        sound.then_some(params)
+        params
     }
 
     fn settings(&mut self, record: &RecordType) -> Vec<Setting<'a>> {
         let mut settings: Vec<Setting<'a>> = Vec::new();
         for (name, text) in &self.decl.set {
-            let Some((field, _)) = record.field(&name.value) else {
+            let Some((field, _)) = unknown::field_of(record, &name.value) else {
                 let names = record.fields.iter().map(|field| field.name.as_str());
                 let message = format!("event `{}` has no field `{}`", record.short_name(), name.value);
                 self.problems.push(Diagnostic::error(&name.span, message).label("not a field").nearest(name, names));
                 continue;
             };
-            if settings.iter().any(|setting| setting.field == field) {
+            let known = record.fields[field].name == name.value;
+            if known && settings.iter().any(|setting| setting.field == field) {
                 let message = format!("`{}` is set twice", name.value);
                 self.problems.push(Diagnostic::error(&name.span, message).label("already set"));
             } else if let Some(ast) = self.parse(text) {
-                settings.push(Setting { field, text, ast });
+                settings.push(Setting { field, known, text, ast });
             }
         }
         settings
@@ -254,6 +279,7 @@ impl<'a> Compiler<'a> {
 
     fn allow(&mut self, row: Option<&Table>) -> Option<Allow> {
         let columns: &dyn Columns = match row {
+            Some(table) if table.columns.iter().all(|column| unknown::is_any(&column.name)) => &AnyRow,
             Some(table) => table,
             None => &NoRow,
         };
@@ -270,7 +296,7 @@ impl<'a> Compiler<'a> {
         let mut fields = Vec::new();
         for (index, field) in record.fields.iter().enumerate() {
             let param = scope.params.iter().position(|param| param.name == field.name);
-            let setting = settings.iter().find(|setting| setting.field == index);
+            let setting = settings.iter().find(|setting| setting.known && setting.field == index);
             let given = match (param, setting) {
                 (Some(_), Some(setting)) => {
                     let message = format!("`{}` is given by the path and by `set:`", field.name);
@@ -285,6 +311,9 @@ impl<'a> Compiler<'a> {
             };
             fields.extend(given);
         }
+        for setting in settings.iter().filter(|setting| !setting.known && !is_call(&setting.ast, "upload")) {
+            self.compiled(setting.text, &setting.ast, scope);
+        }
         let uploads: Vec<&Setting<'_>> = settings.iter().filter(|s| is_call(&s.ast, "upload")).collect();
         if let [_, second, ..] = uploads.as_slice() {
             let problem = Diagnostic::error(&second.text.span, "a command takes one upload");
@@ -295,6 +324,9 @@ impl<'a> Compiler<'a> {
 
     fn set(&mut self, field: &Field, setting: &Setting<'_>, scope: &CommandScope<'_>) -> Option<Given> {
         let value = self.compiled(setting.text, &setting.ast, scope)?;
+        if value.is_unknown() || is_unknown(&field.ty.ty) {
+            return None;
+        }
         let Some(to) = assign::between(&value.ty.ty, &field.ty.ty) else {
             let message = format!("`{}` is {}, and this gives {}", field.name, field.ty.ty, value.ty.ty);
             let problem = Diagnostic::error(&setting.text.span, message).label("of another type");
@@ -330,6 +362,9 @@ impl<'a> Compiler<'a> {
 
     /// An upload is noted as a record with `blob`, `sha256` and `size`.
     fn upload(&mut self, field: &Field, setting: &Setting<'_>) -> Option<Given> {
+        if is_unknown(&field.ty.ty) {
+            return None;
+        }
         let shape = match &field.ty.ty {
             Type::Record(record) => {
                 let at = |name: &str, wanted: &Type| {
@@ -359,7 +394,7 @@ impl<'a> Compiler<'a> {
 
     fn require(&mut self, decl: &RequireDecl, ast: &Ast, scope: &CommandScope<'_>) -> Option<Require> {
         let that = self.compiled(&decl.that, ast, scope)?;
-        if that.ty.ty != Type::Boolean {
+        if that.ty.ty != Type::Boolean && !that.is_unknown() {
             let message = format!("a requirement is true or false, and this is {}", that.ty.ty);
             self.problems.push(Diagnostic::error(&decl.that.span, message).label("not a boolean"));
             return None;
@@ -411,6 +446,9 @@ impl<'a> Compiler<'a> {
 
     fn unique(&mut self, topic: &Topic, event: usize) -> Option<super::Unique> {
         let name = self.decl.unique.as_ref()?;
+        if self.cx.missing.views || unique::is_doubtful(name, self.cx.topologies) {
+            return None;
+        }
         let found = unique::compile(name, topic, event, self.cx.topologies);
         found.map_err(|problem| self.problems.push(problem)).ok()
     }
@@ -465,6 +503,12 @@ impl<'a> Compiler<'a> {
             None => found,
         });
     }
+}
+
+/// Whether a parameter is neither a field of the event nor a column of the row's key.
+fn is_nothing(param: &str, topic: &Topic, event: &str, table: &Table) -> bool {
+    let field = topic.event(event).is_some_and(|event| event.schema.record.field(param).is_some());
+    !field && table.columns[..table.key_len()].iter().all(|column| column.name != param)
 }
 
 /// Whether this is a call of that name, without arguments and on its own.

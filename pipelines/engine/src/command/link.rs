@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{Command, Context, compile};
 use crate::declare::CommandDecl;
 use crate::plan::Topology;
-use crate::source::Diagnostic;
+use crate::route::Route;
+use crate::source::{Code, Diagnostic};
 
 /// Compiles all commands of a project, and decides what they decide together.
 ///
@@ -21,9 +22,11 @@ pub fn compile_all(decls: &[CommandDecl], cx: &Context<'_>) -> Result<Vec<Arc<Co
             Err(found) => problems.extend(found),
         }
     }
-    for (index, (decl, command)) in commands.iter().enumerate() {
-        for (other_decl, other) in &commands[..index] {
-            clash((decl, command), (other_decl, other), &mut problems);
+    // A path that is none is reported where its command is compiled.
+    let routes: Vec<Option<Route>> = decls.iter().map(|decl| Route::parse(&decl.path).ok()).collect();
+    for (index, later) in decls.iter().enumerate() {
+        for (earlier, route) in decls[..index].iter().zip(&routes) {
+            clash(later, routes[index].as_ref(), earlier, route.as_ref(), &mut problems);
         }
     }
     problems.extend(take_turns(&mut commands));
@@ -34,14 +37,21 @@ pub fn compile_all(decls: &[CommandDecl], cx: &Context<'_>) -> Result<Vec<Arc<Co
     }
 }
 
-fn clash(later: (&CommandDecl, &Command), earlier: (&CommandDecl, &Command), problems: &mut Vec<Diagnostic>) {
-    if later.1.name == earlier.1.name {
-        let message = format!("there are two commands `{}`", later.1.name);
-        problems.push(Diagnostic::error(&later.0.name.span, message).label("already declared"));
+fn clash(
+    later: &CommandDecl,
+    later_route: Option<&Route>,
+    earlier: &CommandDecl,
+    earlier_route: Option<&Route>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    if later.name.value == earlier.name.value {
+        let message = format!("there are two commands `{}`", later.name.value);
+        problems.push(Diagnostic::error(&later.name.span, message).label("already declared").code(Code::Duplicate));
     }
-    if later.1.method == earlier.1.method && later.1.path.clashes(&earlier.1.path) {
-        let message = format!("commands `{}` and `{}` take the same requests", earlier.1.name, later.1.name);
-        let problem = Diagnostic::error(&later.0.path.span, message).label("already taken");
+    let same = later_route.zip(earlier_route).is_some_and(|(later, earlier)| later.clashes(earlier));
+    if later.method == earlier.method && same {
+        let message = format!("commands `{}` and `{}` take the same requests", earlier.name.value, later.name.value);
+        let problem = Diagnostic::error(&later.path.span, message).label("already taken").code(Code::Duplicate);
         problems.push(problem.help("give one of them another method or path"));
     }
 }

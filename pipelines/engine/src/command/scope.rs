@@ -6,6 +6,7 @@ use headwater_schemas::{FieldType, RecordType, Type};
 use super::Param;
 use crate::expr::{Binding, Scope};
 use crate::table::Table;
+use crate::unknown;
 
 /// Slots as [`super::Command`] lays them out.
 pub(super) struct CommandScope<'a> {
@@ -20,7 +21,7 @@ pub(super) struct CommandScope<'a> {
 
 impl CommandScope<'_> {
     fn body_field(&self, name: &str, used: usize) -> Option<Binding> {
-        let (index, field) = self.body.field(name)?;
+        let (index, field) = unknown::field_of(self.body, name)?;
         Some(Binding { slot: self.params.len() + index, ty: field.ty.clone(), used })
     }
 
@@ -47,7 +48,7 @@ impl Scope for CommandScope<'_> {
     fn name(&self, path: &[&str]) -> Option<Binding> {
         match (path, self.row) {
             ([view, column, ..], Some(table)) if *view == table.name => {
-                let (index, column) = table.column(column)?;
+                let (index, column) = unknown::column(table, column)?;
                 return Some(Binding { slot: self.before_row() + index, ty: column.ty.clone(), used: 2 });
             }
             (["body", field, ..], _) => {
@@ -75,6 +76,10 @@ impl Scope for CommandScope<'_> {
         Some(Binding { slot: after_row + offset, ty, used: 0 })
     }
 
+    fn calls(&self) -> &[&'static str] {
+        if self.makes_ids { &["actor", "now", "new_id", "upload"] } else { &["actor", "now"] }
+    }
+
     fn names(&self) -> Vec<String> {
         let params = self.params.iter().map(|param| param.name.clone());
         let body = self.body.fields.iter().map(|field| field.name.clone());
@@ -82,6 +87,6 @@ impl Scope for CommandScope<'_> {
             .row
             .into_iter()
             .flat_map(|table| table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name)));
-        params.chain(body).chain(row).collect()
+        params.chain(body).chain(row).filter(|name| !unknown::is_any(name)).collect()
     }
 }

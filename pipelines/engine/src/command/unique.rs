@@ -14,6 +14,7 @@ use crate::declare::Text;
 use crate::plan::{CopySource, EventInput, EventSource, Reducer, Role, Source, Topology, View};
 use crate::source::Diagnostic;
 use crate::table::Key;
+use crate::unknown::is_unknown;
 
 /// A value that only one key of the topic may have.
 #[derive(Debug)]
@@ -133,6 +134,18 @@ pub(super) fn compile(
     }
     fields.dedup();
     Ok(Unique { topology: topology.clone(), view, fields, topic: topic_index, event })
+}
+
+/// Whether something in the view, or in what it copies, is mistaken and was reported.
+pub(super) fn is_doubtful(name: &Text, topologies: &[Arc<Topology>]) -> bool {
+    let doubtful = |view: &View| view.doubtful || view.table.columns.iter().any(|column| is_unknown(&column.ty.ty));
+    topologies.iter().filter_map(|topology| Some((topology, topology.view(name)?.1))).any(|(topology, view)| {
+        let source = match &view.source {
+            Source::Copy(copy) => topology.views.get(copy.view),
+            _ => None,
+        };
+        doubtful(view) || source.is_some_and(doubtful)
+    })
 }
 
 /// The copy, the event view that it copies, and how the event feeds that.

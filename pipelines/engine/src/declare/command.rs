@@ -48,7 +48,7 @@ const METHODS: [(&str, Method); 4] =
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
     let commands = fields.required("commands", "…");
-    fields.finish(&[], out);
+    fields.finish_file(out);
     let entries = commands?.entries("`commands`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_command(name.key_text(), node, out)).collect())
 }
@@ -60,7 +60,8 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
     let doc = doc(&mut fields, out);
     let route = read_route(&owner, &name, &mut fields, out);
     let allow = read_allow(&mut fields, out);
-    let on = fields.optional("on").and_then(|node| node.text("`on`", out));
+    // Mistaken, it is empty: a row is looked at, and nobody knows which.
+    let on = fields.optional("on").map(|node| node.text("`on`", out).unwrap_or_else(|| nothing(&name)));
     let emits = fields.required("emits", "OrderPlaced").and_then(|node| node.text("`emits`", out));
     let set = read_pairs("set", &mut fields, out);
     let body = read_pairs("body", &mut fields, out);
@@ -74,9 +75,11 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
         check_avro_name(emits, "an event", out);
         refuse_tombstone(std::slice::from_ref(emits), out);
     }
-    let (method, path) = route?;
+    // What is mistaken is empty, and was reported.
+    let (method, path) = route.unwrap_or_else(|| (Method::Post, nothing(&name)));
+    let emits = emits.unwrap_or_else(|| nothing(&name));
     let allow = allow.unwrap_or_else(|| unsaid(&name));
-    Some(CommandDecl { name, doc, method, path, allow, on, emits: emits?, set, body, require, unique })
+    Some(CommandDecl { name, doc, method, path, allow, on, emits, set, body, require, unique })
 }
 
 /// Exactly one of `post`, `put`, `patch` and `delete`.
@@ -96,6 +99,7 @@ fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<D
             let path = node.text(&format!("`{}`", key.key_text().value), out)?;
             Some((*method, path))
         }
+        [] if fields.misspells(&METHODS.map(|(key, _)| key)) => None,
         [] => {
             out.push(
                 Diagnostic::error(&name.span, format!("{owner} has no path")).label("which method and path?").help(
@@ -152,6 +156,11 @@ fn read_require(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RequireDecl> {
     let that = that?;
     let say = say.unwrap_or_else(|| Spanned::new(String::new(), that.span.clone()));
     Some(RequireDecl { that, say, status })
+}
+
+/// In place of a text that is missing or mistaken, which was reported.
+pub(super) fn nothing(name: &Text) -> Text {
+    Spanned::new(String::new(), name.span.clone())
 }
 
 /// In place of an `allow` that is missing, which was reported: what else is wrong can be said then.

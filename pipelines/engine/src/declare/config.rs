@@ -184,7 +184,7 @@ fn read_stores(
     out: &mut Vec<Diagnostic>,
 ) -> Vec<(String, StoreConfig)> {
     let mut stores: Vec<(String, StoreConfig)> = Vec::new();
-    let entries = node.entries("`stores`", out).unwrap_or_default();
+    let Some(entries) = node.entries("`stores`", out) else { return stores };
     if entries.is_empty() {
         let error = Diagnostic::error(&key.span, "there is no store").label("`stores` names none");
         out.push(error.help("add `operational: { sqlite: data/operational.db }`, or leave the section out"));

@@ -1,6 +1,6 @@
 //! `pipelines/<domain>/queries.yaml`.
 
-use super::command::{read_allow, unsaid};
+use super::command::{nothing, read_allow, unsaid};
 use super::{Text, check_name, doc, place_of};
 use crate::source::{Diagnostic, Spanned};
 use crate::yaml::{Fields, Kind, Node};
@@ -43,8 +43,8 @@ pub enum AnswerDecl {
 pub const PAGE_DEFAULT: u32 = 50;
 /// What a caller may ask for where the query does not say.
 pub const PAGE_MAX: u32 = 500;
-/// What `size` may say, at most.
-const MAX_PAGE: u32 = 10_000;
+/// Rows of a page that a query may allow, at most.
+pub const LARGEST_PAGE: u32 = 10_000;
 /// Partitions that a page may walk back through.
 const MAX_BACK: u32 = 100_000;
 
@@ -52,7 +52,7 @@ const MAX_BACK: u32 = 100_000;
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
     let queries = fields.required("queries", "…");
-    fields.finish(&[], out);
+    fields.finish_file(out);
     let entries = queries?.entries("`queries`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_query(name.key_text(), node, out)).collect())
 }
@@ -68,7 +68,9 @@ fn read_query(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Quer
     let join = fields.optional("join").map(|node| read_join(node, out)).unwrap_or_default();
     fields.finish(&["sort"], out);
     let allow = allow.unwrap_or_else(|| unsaid(&name));
-    Some(QueryDecl { name, doc, path: path?, allow, answer: answer?, join })
+    // A mistaken path is empty, and was reported.
+    let path = path.unwrap_or_else(|| nothing(&name));
+    Some(QueryDecl { name, doc, path, allow, answer: answer?, join })
 }
 
 /// Exactly one of `row`, `page` and `file`, with the keys that go with it.
@@ -81,6 +83,7 @@ fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<
     let given: Vec<_> = [row, page, file].into_iter().flatten().collect();
     match given.as_slice() {
         [_] => {}
+        [] if fields.misspells(&["row", "page", "file"]) => return None,
         [] => {
             out.push(
                 Diagnostic::error(&name.span, format!("{owner} does not say what it answers with"))
@@ -148,8 +151,8 @@ fn read_walk(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(Text, Spanned<u3
 
 fn read_size(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> (Option<Spanned<u32>>, Option<Spanned<u32>>) {
     let Some(mut fields) = node.fields("`size`", &key.span, out) else { return (None, None) };
-    let default = fields.optional("default").and_then(|node| node.integer("`size.default`", 1..=MAX_PAGE, out));
-    let max = fields.optional("max").and_then(|node| node.integer("`size.max`", 1..=MAX_PAGE, out));
+    let default = fields.optional("default").and_then(|node| node.integer("`size.default`", 1..=LARGEST_PAGE, out));
+    let max = fields.optional("max").and_then(|node| node.integer("`size.max`", 1..=LARGEST_PAGE, out));
     fields.finish(&[], out);
     let (d, m) =
         (default.as_ref().map_or(PAGE_DEFAULT, |size| size.value), max.as_ref().map_or(PAGE_MAX, |size| size.value));

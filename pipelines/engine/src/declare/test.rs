@@ -40,8 +40,9 @@ fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
     let given = given.and_then(|node| node.list("`given`", "a list of events", out));
     let expect = fields.entry("expect");
     let parked = fields.entry("parked");
+    let misspelt = fields.misspells(&["expect", "parked"]);
     fields.finish(&[], out);
-    if expect.is_none() && parked.is_none() {
+    if expect.is_none() && parked.is_none() && !misspelt {
         out.push(
             Diagnostic::error(&place_of(node), "a test that expects nothing")
                 .label("`expect` is missing")

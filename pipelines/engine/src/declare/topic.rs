@@ -1,7 +1,7 @@
 //! `schemas/<domain>/topic.yaml`.
 
-use super::{Text, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Diagnostic, Spanned};
+use super::{Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
+use crate::source::{Code, Diagnostic, Spanned};
 use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
 
@@ -54,17 +54,21 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
     Some(TopicDecl { topic, key, partitions, retention_days, events, was, ignore })
 }
 
-/// The name that a topic's file gives it, whatever else is wrong in there: what reads it need not be told again.
+/// The name that a topic's file gives it, whatever else is wrong in there. None where that can be no name.
 pub fn name(node: &Node) -> Option<&str> {
     let Kind::Mapping(entries) = &node.kind else { return None };
-    entries.iter().find(|(key, _)| key.as_text() == Some("topic"))?.1.as_text()
+    let node = &entries.iter().find(|(key, _)| key.as_text() == Some("topic"))?.1;
+    node.as_text().filter(|_| check_topic_name(&node.key_text(), &mut Vec::new()))
 }
 
-/// The event names that a topic's file lists, whatever else is wrong in there. None where it lists none.
+/// The event names that a topic's file lists, whatever else is wrong in there. None where one of them can be no name.
 pub fn event_names(node: &Node) -> Option<Vec<&str>> {
     let Kind::Mapping(entries) = &node.kind else { return None };
     match &entries.iter().find(|(key, _)| key.as_text() == Some("events"))?.1.kind {
-        Kind::Sequence(items) => Some(items.iter().filter_map(Node::as_text).collect()),
+        Kind::Sequence(items) => {
+            let name = |item: &'_ Node| check_avro_name(&item.key_text(), "an event", &mut Vec::new());
+            items.iter().map(|item| item.as_text().filter(|_| name(item))).collect()
+        }
         _ => None,
     }
 }
@@ -101,6 +105,7 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
             out.push(
                 Diagnostic::error(&second.span, "a key of several fields is not supported yet")
                     .label("a second key field")
+                    .code(Code::NotSupported)
                     .help("give the events one field that identifies what they are about"),
             );
             None

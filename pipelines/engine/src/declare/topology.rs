@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Diagnostic, Span, Spanned};
+use crate::source::{Code, Diagnostic, Span, Spanned};
 use crate::table::Direction;
 use crate::yaml::{Kind, Node, quoted};
 
@@ -14,9 +14,13 @@ pub struct TopologyDecl {
     pub store: Text,
     /// Topics.
     pub reads: Vec<Text>,
+    /// Not all that it reads is in `reads`: the rest was mistaken, and reported.
+    pub reads_more: bool,
     /// How often a store's refusal of one row is retried before its event is parked.
     pub retry_times: u32,
     pub views: Vec<ViewDecl>,
+    /// Each view has what can be a name: one that is not found here is nowhere.
+    pub views_named: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +35,8 @@ pub struct ViewDecl {
     pub create_when: Vec<Text>,
     pub delete_when: Vec<Text>,
     pub columns: ColumnsDecl,
+    /// Something here made no sense by itself, and was reported: this is what is left.
+    pub unsound: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -59,14 +65,16 @@ pub enum ColumnsDecl {
 const RETRY_TIMES: u32 = 3;
 const MAX_RETRY_TIMES: u32 = 100;
 
-/// Reads `topology.yaml`: the topology with those of its views that make sense by themselves.
+/// Reads `topology.yaml`: the topology with what is left of it, an empty name or store where that is mistaken.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     let before = out.len();
     let mut fields = node.fields("a topology", &place_of(node), out)?;
     let name = fields.required("topology", "orders").and_then(|node| node.text("`topology`", out));
     let name = name.filter(|name| check_name(name, "topology", out));
     let store = fields.required("store", "operational").and_then(|node| node.text("`store`", out));
+    let at = out.len();
     let reads = fields.required("reads", "[orders]").and_then(|node| node.texts("`reads`", out));
+    let reads_more = reads.is_none() || out.len() > at;
     let retry_times = fields.entry("retry").map_or(Some(RETRY_TIMES), |(key, node)| read_retry(key, node, out));
     let views = fields.required("views", "…").map(|node| read_views(node, out));
     fields.finish(&[], out);
@@ -78,17 +86,24 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     if views.as_ref().is_some_and(Vec::is_empty) && out.len() == before {
         out.push(Diagnostic::error(&place(), "a topology without views").label("`views` is empty"));
     }
-    let retry_times = retry_times.or(Some(RETRY_TIMES));
-    Some(TopologyDecl { name: name?, store: store?, reads: reads?, retry_times: retry_times?, views: views? })
+    let unsaid = || Spanned::new(String::new(), place_of(node));
+    Some(TopologyDecl {
+        name: name.unwrap_or_else(unsaid),
+        store: store.unwrap_or_else(unsaid),
+        reads: reads.unwrap_or_default(),
+        reads_more,
+        retry_times: retry_times.unwrap_or(RETRY_TIMES),
+        views: views.unwrap_or_default(),
+        views_named: names_views(node),
+    })
 }
 
-/// The names that a topology's file gives its views, whatever else is wrong in there. None where it has no views.
-pub fn view_names(node: &Node) -> Option<Vec<&str>> {
-    let Kind::Mapping(entries) = &node.kind else { return None };
-    match &entries.iter().find(|(key, _)| key.as_text() == Some("views"))?.1.kind {
-        Kind::Mapping(views) => Some(views.iter().filter_map(|(name, _)| name.as_text()).collect()),
-        _ => None,
-    }
+/// Whether a topology's file names its views, each by what can be a name, whatever else is wrong in there.
+pub fn names_views(node: &Node) -> bool {
+    let Kind::Mapping(entries) = &node.kind else { return false };
+    let views = entries.iter().find(|(key, _)| key.as_text() == Some("views"));
+    let Some((_, Node { kind: Kind::Mapping(views), .. })) = views else { return false };
+    views.iter().all(|(name, _)| check_name(&name.key_text(), "view", &mut Vec::new()))
 }
 
 fn read_retry(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<u32> {
@@ -101,15 +116,23 @@ fn read_retry(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<u32>
 
 fn read_views(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<ViewDecl> {
     let entries = node.entries("`views`", out).unwrap_or_default();
-    entries.iter().filter_map(|(name, node)| read_view(name.key_text(), node, out)).collect()
+    entries.iter().map(|(name, node)| read_view(name.key_text(), node, out)).collect()
 }
 
-fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewDecl> {
+/// A view of which only the name is known.
+fn unsound(name: Text) -> ViewDecl {
+    let key = KeyDecl { span: name.span.clone(), partition: Vec::new(), clustering: Vec::new() };
+    let columns = ColumnsDecl::Computed(Vec::new());
+    let (from, create_when, delete_when) = (Vec::new(), Vec::new(), Vec::new());
+    ViewDecl { name, doc: None, with: None, key, from, create_when, delete_when, columns, unsound: true }
+}
+
+fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     let owner = format!("view `{}`", name.value);
     check_name(&name, "view", out);
-    let mut fields = node.fields(&owner, &name.span, out)?;
-    let doc = doc(&mut fields, out);
+    let Some(mut fields) = node.fields(&owner, &name.span, out) else { return unsound(name) };
     let before = out.len();
+    let doc = doc(&mut fields, out);
     let with = fields.optional("with").and_then(|node| node.text("`with`", out));
     let key = fields.required("key", "[order_id]").and_then(|node| read_key(node, out));
     let from = fields.required("from", "[OrderPlaced]").and_then(|node| read_from(node, out));
@@ -122,13 +145,23 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<ViewD
     let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
     refuse_tombstone(&create_when, out);
     refuse_tombstone(&delete_when, out);
-    // What is wrong beside these does not change what the view is.
-    let sound = out.len() == before;
+    let told = out.len();
     fields.finish(&["retain", "where", "each", "as", "sort"], out);
-    if !sound {
-        return None;
+    // A key that is missing or misspelt is a part of the view; one that is of no meaning changes nothing.
+    let misses = |error: &Diagnostic| error.help.as_ref().is_some_and(|help| !help.starts_with("known here"));
+    let unsound_keys = told > before || out[told..].iter().any(misses);
+    let empty = unsound(name);
+    ViewDecl {
+        doc,
+        with,
+        key: key.unwrap_or(empty.key),
+        from: from.unwrap_or_default(),
+        create_when,
+        delete_when,
+        columns: columns.unwrap_or(empty.columns),
+        unsound: unsound_keys,
+        name: empty.name,
     }
-    Some(ViewDecl { name, doc, with, key: key?, from: from?, create_when, delete_when, columns: columns? })
 }
 
 /// Events, or one view.
@@ -136,6 +169,7 @@ fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
     if let Kind::Mapping(_) = &node.kind {
         out.push(
             Diagnostic::error(&node.span, "aliases in `from` (`as`, `where`, `each`) are not supported yet")
+                .code(Code::NotSupported)
                 .label("planned, but not built")
                 .help("list events, or name one view"),
         );
@@ -148,7 +182,7 @@ fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
         out.push(error);
         return None;
     }
-    Some(names)
+    Some(names.into_iter().filter(|name| name.value != "Tombstone").collect())
 }
 
 fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {
@@ -269,9 +303,10 @@ fn read_columns(node: &Node, out: &mut Vec<Diagnostic>) -> Option<ColumnsDecl> {
             for (name, value) in entries {
                 let name = name.key_text();
                 check_name(&name, "column", out);
-                if let Some(text) = value.expression(&format!("column `{}`", name.value), out) {
-                    columns.push((name, text));
-                }
+                let text = value.expression(&format!("column `{}`", name.value), out);
+                // Mistaken, the column is there all the same.
+                let text = text.unwrap_or_else(|| Spanned::new(String::new(), name.span.clone()));
+                columns.push((name, text));
             }
             Some(ColumnsDecl::Computed(columns))
         }

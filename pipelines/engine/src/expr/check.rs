@@ -14,11 +14,14 @@ use std::ops::Range;
 use bumpalo::Bump;
 use headwater_schemas::{FieldType, RecordType, Type, ValueRef};
 
+pub(crate) use functions::{functions, is_function};
+
 use super::ast::{Name, Step};
 use super::code::{Code, Ty, Typed};
 use super::kind::{Any, Arg};
 use super::{Ast, Call, ExprError, Node, Scope, decimal, time};
-use crate::source::{nearest, suggestion};
+use crate::source::{self, nearest, suggestion};
+use crate::unknown::{field_of, is_unknown};
 
 /// What a part of the compilation gives; `None` where an error was reported.
 type Checked = Option<Typed>;
@@ -29,20 +32,39 @@ pub(crate) struct Checker<'s> {
     /// How often a slot is read so far: what reads none is constant.
     reads: usize,
     slots: Vec<usize>,
+    /// Where something of no known type was read: an error around it may be that mistake's doing.
+    unknown: Vec<Range<usize>>,
     errors: Vec<ExprError>,
 }
 
-/// The typed expression and the slots that it reads, in ascending order.
+/// The typed expression and the slots that it reads, in ascending order. Where it depends on something mistaken its type
+/// may be unknown.
 pub(crate) fn check(ast: &Ast, scope: &dyn Scope) -> Result<(Typed, Vec<usize>), Vec<ExprError>> {
-    let mut checker = Checker { scope, reads: 0, slots: Vec::new(), errors: Vec::new() };
+    let mut checker = Checker { scope, reads: 0, slots: Vec::new(), unknown: Vec::new(), errors: Vec::new() };
     let typed = checker.check(ast);
+    if !checker.errors.is_empty() {
+        return Err(checker.errors);
+    }
+    checker.slots.sort_unstable();
+    checker.slots.dedup();
     match typed {
-        Some(typed) if checker.errors.is_empty() => {
-            checker.slots.sort_unstable();
-            checker.slots.dedup();
+        Some(typed) if checker.unknown.is_empty() || (says_its_type(ast) && typed.ty != Ty::Null) => {
             Ok((typed, checker.slots))
         }
-        _ => Err(checker.errors),
+        _ => {
+            let code = Code::Any(Arg::null());
+            Ok((Typed::new(code, crate::unknown::ty().ty, true, ast.range()), checker.slots))
+        }
+    }
+}
+
+/// Whether the type of an expression is the same whatever it is made of.
+fn says_its_type(ast: &Ast) -> bool {
+    match &ast.node {
+        Node::Cast { .. } | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Is { .. } | Node::Distinct { .. } => true,
+        Node::In { .. } | Node::Between { .. } | Node::Like { .. } => true,
+        Node::Binary { op, .. } => op.is_comparison(),
+        _ => false,
     }
 }
 
@@ -110,18 +132,29 @@ impl Checker<'_> {
 
     /// Reports a mistake.
     fn fail<T>(&mut self, range: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Option<T> {
-        self.errors.push(ExprError::new(message, range, label));
-        None
+        self.fail_with(ExprError::new(message, range, label))
     }
 
     fn fail_with<T>(&mut self, error: ExprError) -> Option<T> {
-        self.errors.push(error);
+        let around = |unknown: &Range<usize>| error.range.start <= unknown.start && unknown.end <= error.range.end;
+        if !self.unknown.iter().any(around) {
+            self.errors.push(error);
+        }
         None
+    }
+
+    /// What is made of something of which nothing is known.
+    fn unknown(&mut self, range: Range<usize>) -> Typed {
+        self.unknown.push(range.clone());
+        Typed::null(range)
     }
 
     fn slot(&mut self, index: usize, ty: &FieldType, range: Range<usize>) -> Typed {
         self.reads += 1;
         self.slots.push(index);
+        if is_unknown(&ty.ty) {
+            return self.unknown(range);
+        }
         Typed::new(Code::slot(index, &ty.ty), ty.ty.clone(), ty.nullable, range)
     }
 
@@ -198,7 +231,7 @@ impl Checker<'_> {
                 .map(|near| format!("did you mean `{near}`?"))
                 .or_else(|| suggestion(&name, names.iter().map(String::as_str))),
         };
-        self.fail_with(ExprError { help, ..error })
+        self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }
 
     fn access(&mut self, root: &Ast, step: &Step, range: Range<usize>) -> Checked {
@@ -218,6 +251,9 @@ impl Checker<'_> {
     /// A record's field.
     fn field(&mut self, root: Typed, name: &Name) -> Checked {
         let range = root.range.start..name.range.end;
+        if self.unknown.contains(&root.range) {
+            return Some(self.unknown(range));
+        }
         let record = match &root.ty {
             Ty::Of(Type::Record(record)) => Some(record.clone()),
             Ty::Of(Type::Recursive(link)) => link.record(),
@@ -233,8 +269,11 @@ impl Checker<'_> {
             };
             return self.fail_with(ExprError { help, ..error });
         };
-        let Some((index, field)) = record.field(&name.text) else { return self.unknown_field(&record, name) };
+        let Some((index, field)) = field_of(&record, &name.text) else { return self.unknown_field(&record, name) };
         let ty = field.ty.clone();
+        if is_unknown(&ty.ty) {
+            return Some(self.unknown(range));
+        }
         let from = root.code.into_any();
         let value: Arg<Any> = Arg::computed(move |ctx| match from.get(ctx)? {
             Some(ValueRef::Record(fields)) => Ok(fields.get(index).copied().filter(|value| !value.is_null())),
@@ -246,11 +285,15 @@ impl Checker<'_> {
     fn unknown_field(&mut self, record: &RecordType, name: &Name) -> Checked {
         let message = format!("record {} has no field `{}`", record.short_name(), name.text);
         let help = suggestion(&name.text, record.fields.iter().map(|field| field.name.as_str()));
-        self.fail_with(ExprError { help, ..ExprError::new(message, name.range.clone(), "no such field") })
+        let error = ExprError::new(message, name.range.clone(), "no such field");
+        self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }
 
     /// An array's element, counted from 1, or a map's value. What is not there is null.
     fn element(&mut self, root: Typed, index: Typed, range: Range<usize>) -> Checked {
+        if self.unknown.contains(&root.range) {
+            return Some(self.unknown(range));
+        }
         let (value, ty): (Arg<Any>, FieldType) = match &root.ty {
             Ty::Of(Type::Array(item)) => {
                 if !index.ty.is_integer() {

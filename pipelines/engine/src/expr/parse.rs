@@ -13,6 +13,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::{Ast, ExprError};
+use crate::source::Code;
 
 /// The longest expression that is read.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -22,6 +23,10 @@ pub const MAX_NESTING: usize = 64;
 
 /// Reads one expression. Nothing is known of its names yet: see [`compile`](super::compile).
 pub fn parse(text: &str) -> Result<Ast, ExprError> {
+    read(text).map_err(|error| ExprError { code: Code::Syntax, ..error })
+}
+
+fn read(text: &str) -> Result<Ast, ExprError> {
     if text.len() > MAX_BYTES {
         let message = format!("this expression has {} bytes, and {MAX_BYTES} is the most", text.len());
         return Err(ExprError::new(message, 0..0, "too long").help("compute a part of it in a column of its own"));

@@ -1,12 +1,16 @@
 //! Reducers as declared: `last(name)`, `sum(amount) filter (where …)`, one argument an event or one for all.
 
+use std::ops::Range;
+
 use headwater_schemas::{FieldType, Type};
 
 use super::compile::{Context, EventId};
 use super::{Reducer, SumResult};
 use crate::declare::Text;
-use crate::expr::Ast;
+use crate::expr::{Ast, functions, is_function};
+use crate::source::nearest;
 use crate::table::{StateColumn, StateType};
+use crate::unknown::is_unknown;
 
 /// A reducer's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,25 +54,51 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
         "sum" => Kind::Sum,
         planned if PLANNED.contains(&planned) => {
             let message = format!("the reducer `{planned}` is not supported yet");
-            cx.error(&text.span, message, "a planned reducer", Some(format!("supported: {}", REDUCERS.join(", "))));
+            cx.not_supported(
+                &text.span,
+                message,
+                "a planned reducer",
+                Some(format!("supported: {}", REDUCERS.join(", "))),
+            );
             return Column::Mistaken;
         }
-        _ => return Column::Expression(ast),
+        name if is_function(name) => return Column::Expression(ast),
+        name => {
+            let (name, at) = (name.to_owned(), call.name_range.clone());
+            return unknown_call(cx, text, &name, at);
+        }
     };
     let refused = if call.distinct {
         Some("`distinct` in a reducer is not supported yet")
     } else if !call.order_by.is_empty() {
         Some("`order by` in a reducer is not supported yet")
     } else if kind != Kind::Count && call.args.is_empty() {
-        Some("this reducer needs an argument")
+        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
+        return Column::Mistaken;
     } else {
         None
     };
     if let Some(message) = refused {
-        cx.error(&text.span, message.into(), "here", None);
+        cx.not_supported(&text.span, message.into(), "here", None);
         return Column::Mistaken;
     }
     Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone() })
+}
+
+/// Neither a reducer nor a function.
+fn unknown_call(cx: &mut Context, text: &Text, name: &str, at: Range<usize>) -> Column {
+    let near = nearest(name, REDUCERS.iter().chain(PLANNED).copied().chain(functions()));
+    let help = match near {
+        // As it would stand here.
+        Some(near) if REDUCERS.contains(&near) => {
+            format!("did you mean `{near}{}`?", text.value.get(at.end..).unwrap_or_default())
+        }
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("a column is a reducer: {}", REDUCERS.join(", ")),
+    };
+    let message = format!("there is no reducer or function `{name}`");
+    cx.unknown(&text.part(at), message, "unknown", Some(help));
+    Column::Mistaken
 }
 
 /// Which argument each event takes: `by_event[i]` is an index into the call's arguments, or None where the event does
@@ -114,7 +144,8 @@ pub(super) fn assign(
 /// The one type that holds values of both.
 pub(super) fn unify(a: &Type, b: &Type) -> Option<Type> {
     match (a, b) {
-        _ if a == b => Some(a.clone()),
+        _ if a == b || is_unknown(b) => Some(a.clone()),
+        _ if is_unknown(a) => Some(b.clone()),
         (Type::Int, Type::Long) | (Type::Long, Type::Int) => Some(Type::Long),
         _ if a.is_text() && b.is_text() => Some(Type::String),
         _ if a.is_timestamp() && b.is_timestamp() => Some(Type::TimestampMicros),
@@ -139,6 +170,7 @@ pub(super) fn shape(
     };
     let nullable = argument.nullable || !everywhere;
     match (kind, &argument.ty) {
+        (Kind::Sum, ty) if is_unknown(ty) => Ok((Reducer::Last, argument.clone())),
         (Kind::Count, _) => Ok((Reducer::Count, FieldType::required(Type::Long))),
         (Kind::Last, ty) => Ok((Reducer::Last, FieldType { ty: ty.clone(), nullable })),
         (Kind::First, ty) => {

@@ -10,13 +10,36 @@ use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
 use crate::source::{Span, suggestion};
 use crate::table::{Column, StateColumn, Table};
+use crate::unknown;
 
 /// A view in the making.
 struct Draft<'d> {
     decl: &'d ViewDecl,
     topic: usize,
     events: Vec<Fed>,
-    with: Option<usize>,
+    with: With,
+    /// Something in `from`, `with`, the roles or the key is mistaken.
+    doubtful: bool,
+    /// A key column is called by the name of what it should be, and that is mistaken.
+    misnamed: bool,
+}
+
+/// The view that this one stands beside.
+#[derive(Clone, Copy, PartialEq)]
+enum With {
+    None,
+    View(usize),
+    /// There is no such view, which was reported.
+    Unknown,
+}
+
+impl With {
+    fn view(self) -> Option<usize> {
+        match self {
+            With::View(view) => Some(view),
+            With::None | With::Unknown => None,
+        }
+    }
 }
 
 /// An event in `from`.
@@ -33,26 +56,32 @@ impl Draft<'_> {
     }
 }
 
-/// Compiles a view whose `from` lists events.
-pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)]) -> Option<View> {
+/// Compiles a view whose `from` lists events; `complete` unless some of them are not known.
+pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], complete: bool) -> View {
     let topic = refs[0].0.topic;
+    let mut doubtful = decl.unsound || !complete;
     if let Some((_, span)) = refs.iter().find(|(id, _)| id.topic != topic) {
-        cx.error(
+        doubtful = true;
+        cx.not_supported(
             span,
             "a view fed by several topics is not supported yet".into(),
             "an event of another topic",
             Some("declare one view a topic, and join them in a query".into()),
         );
-        return None;
     }
-    let events = roles(cx, decl, refs)?;
-    let with = with(cx, decl, topic, &events)?;
-    let mut draft = Draft { decl, topic, events, with };
-    let keys = keys(cx, &mut draft)?;
-    let (key_columns, owner) = key_columns(cx, &draft, &keys)?;
+    let refs: Vec<_> = refs.iter().filter(|(id, _)| id.topic == topic).cloned().collect();
+    let (events, sound) = roles(cx, decl, &refs, doubtful);
+    doubtful |= !sound;
+    let (with, sound) = with(cx, decl, topic, &events);
+    doubtful |= !sound;
+    let mut draft = Draft { decl, topic, events, with, doubtful, misnamed: false };
+    let keys = keys(cx, &mut draft);
+    let (key_columns, owner) = key_columns(cx, &mut draft, &keys);
     let mut state = Vec::new();
-    let (columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owner.is_some(), &mut state)?;
-    check_shared(cx, &draft, owner.is_some())?;
+    let owned = owner.is_some() || draft.doubtful;
+    let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owned, &mut state);
+    check_shared(cx, &draft, owned);
+    columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
     let mut inputs: Vec<Option<EventInput>> = (0..cx.topics[topic].events.len()).map(|_| None).collect();
     let mut arguments = arguments.into_iter();
@@ -68,30 +97,39 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
     };
-    Some(View {
-        level: with.map_or(0, |with| cx.views[with].level + 1),
+    View {
+        level: with.view().map_or(0, |with| cx.views[with].level + 1),
         owner,
         buckets: buckets(decl),
         deletes_partitions: draft.events.iter().any(|fed| fed.role == Role::DeletePartition),
         has_dependents: false,
         always: table.key_len() == 0,
-        source: Source::Events(EventSource { topic, with, inputs, reducers }),
+        doubtful: draft.doubtful,
+        source: Source::Events(EventSource { topic, with: with.view(), inputs, reducers }),
         table,
-    })
+    }
 }
 
 /// What each event does to a row. Deletions are `DeleteRow` until the key tells whether it names a row or a partition.
-fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)]) -> Option<Vec<Fed>> {
+///
+/// Also gives whether they are right; `doubtful` where not all events are known.
+fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], doubtful: bool) -> (Vec<Fed>, bool) {
     let mut sound = true;
     for name in decl.create_when.iter().chain(&decl.delete_when) {
         if !decl.from.iter().any(|from| from.value == name.value) {
             sound = false;
+            // An event of its own right may be the one that is mistaken in `from`.
+            if doubtful {
+                continue;
+            }
             let help = suggestion(&name.value, decl.from.iter().map(|from| from.value.as_str()));
             let message = format!("event `{}` is not in `from:` of view `{}`", name.value, decl.name.value);
-            cx.error(&name.span, message, "not one of the events read", help);
+            cx.unknown(&name.span, message, "not one of the events read", help);
         }
     }
-    if let ([first, ..], [], None) = (decl.delete_when.as_slice(), decl.create_when.as_slice(), &decl.with) {
+    if doubtful {
+        // What is missing may be what is mistaken.
+    } else if let ([first, ..], [], None) = (decl.delete_when.as_slice(), decl.create_when.as_slice(), &decl.with) {
         sound = false;
         cx.error(
             &first.span,
@@ -121,36 +159,37 @@ fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)]) -> Option<
         }
         events.push(Fed { id: *id, name, role });
     }
-    if sound && !events.iter().any(|fed| fed.role == Role::Create) {
+    if sound && !doubtful && !events.iter().any(|fed| fed.role == Role::Create) {
         sound = false;
         cx.error(&decl.name.span, format!("no event makes a row of view `{}`", decl.name.value), "always empty", None);
     }
-    sound.then_some(events)
+    (events, sound)
 }
 
-/// The view that this one stands beside.
-fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> Option<Option<usize>> {
-    let Some(name) = &decl.with else { return Some(None) };
+/// The view that this one stands beside, and whether it may.
+fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (With, bool) {
+    let Some(name) = &decl.with else { return (if decl.unsound { With::Unknown } else { With::None }, true) };
     let Some(index) = cx.view(&name.value) else {
-        if !cx.declared(&name.value) {
+        if !cx.declared(&name.value) && !cx.events_missing {
             let help = suggestion(&name.value, cx.declared_views());
-            cx.error(&name.span, format!("there is no view `{}`", name.value), "not declared here", help);
+            cx.unknown(&name.span, format!("there is no view `{}`", name.value), "not declared here", help);
         }
-        return None;
+        return (With::Unknown, false);
     };
     let view = &cx.views[index];
     let problem = match &view.source {
+        _ if view.doubtful => return (With::View(index), false),
         Source::Events(_) if view.owner.is_none() => Some("its rows are shared by many partitions".into()),
         Source::Events(source) if source.topic != topic => Some("it is fed by another topic".into()),
         Source::Events(source) => events
             .iter()
-            .find(|fed| source.inputs[fed.id.event].is_none())
+            .find(|fed| fed.id.topic == topic && source.inputs[fed.id.event].is_none())
             .map(|fed| format!("it does not read event `{}`, so that event has no row there", fed.name)),
         _ if view.deletes_partitions => Some("whole partitions of it are deleted".into()),
         _ => Some("it is not fed by events".into()),
     };
     match problem {
-        None => Some(Some(index)),
+        None => (With::View(index), true),
         Some(problem) => {
             cx.error(
                 &name.span,
@@ -158,50 +197,54 @@ fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> Opti
                 "not readable at each event",
                 Some("`with:` takes a view of the same topic, keyed by that topic's key, with the same events".into()),
             );
-            None
+            (With::View(index), false)
         }
     }
 }
 
-/// Key expressions by event, and the parsed entries.
+/// Key expressions by event, and the parsed entries; None for one that is mistaken.
 struct Keys {
     exprs: Vec<Vec<Expr>>,
-    entries: Vec<(Text, Ast)>,
+    entries: Vec<(Text, Option<Ast>)>,
 }
 
 /// Compiles the key for each event, and settles which deletions name a whole partition.
-fn keys(cx: &mut Context, draft: &mut Draft) -> Option<Keys> {
+fn keys(cx: &mut Context, draft: &mut Draft) -> Keys {
     let decl = draft.decl;
     let declared: Vec<&KeyEntry> =
         decl.key.partition.iter().chain(decl.key.clustering.iter().map(|(entry, _)| entry)).collect();
     let mut entries = Vec::new();
     for entry in &declared {
         let text = entry.expression.as_ref().or_else(|| column_text(decl, &entry.name)).unwrap_or(&entry.name);
-        entries.push((text.clone(), cx.parse(text)?));
+        // An empty text was reported.
+        let ast = if text.is_empty() { None } else { cx.parse(text) };
+        draft.doubtful |= ast.is_none();
+        entries.push((text.clone(), ast));
     }
     let mut exprs = Vec::new();
-    let mut sound = true;
     for i in 0..draft.events.len() {
         let deletes = draft.events[i].role == Role::DeleteRow;
-        let compiled: Vec<_> = entries.iter().map(|(_, ast)| compile_expr(cx, draft, i, !deletes, ast)).collect();
+        let compile = |ast: &Option<Ast>| match ast {
+            Some(ast) => compile_expr(cx, draft, i, !deletes, ast),
+            None => Ok(Expr::unknown()),
+        };
+        let compiled: Vec<_> = entries.iter().map(|(_, ast)| compile(ast)).collect();
         let partition = decl.key.partition.len();
-        if deletes
-            && compiled.iter().skip(partition).any(Result::is_err)
-            && compiled.iter().take(partition).all(Result::is_ok)
-        {
+        // What is wrong with the partition's own columns is said of them.
+        if deletes && compiled.iter().skip(partition).any(Result::is_err) {
             draft.events[i].role = Role::DeletePartition;
         }
         let wanted = if draft.events[i].role == Role::DeletePartition { partition } else { compiled.len() };
         let mut key = Vec::new();
-        for ((text, _), compiled) in entries.iter().zip(compiled).take(wanted) {
-            match cx.taken(text, compiled) {
-                Some(expr) => key.push(expr),
-                None => sound = false,
-            }
+        for (entry, ((text, _), compiled)) in declared.iter().zip(entries.iter().zip(compiled)).take(wanted) {
+            draft.misnamed |= compiled.is_err() && *text == entry.name;
+            let expr = cx.taken_or_unknown(text, compiled);
+            draft.doubtful |= expr.is_unknown();
+            key.push(expr);
         }
         exprs.push(key);
     }
-    sound.then_some(Keys { exprs, entries })
+    Keys { exprs, entries }
 }
 
 /// The declared expression of a column that is also in the key.
@@ -226,8 +269,9 @@ fn compile_expr(
         event: &fed.name,
         record: record(cx, fed.id),
         needed: cx.needed(fed.id),
-        with: draft.with.map(|with| &cx.views[with].table),
+        with: draft.with.view().map(|with| &cx.views[with].table),
         with_readable,
+        with_unknown: draft.with == With::Unknown,
     };
     expr::compile(ast, &scope)
 }
@@ -237,7 +281,7 @@ fn record<'a>(cx: &'a Context, id: EventId) -> &'a RecordType {
 }
 
 /// The key's columns with one type each, and whether one partition owns each row.
-fn key_columns(cx: &mut Context, draft: &Draft, keys: &Keys) -> Option<(Vec<Column>, Option<Owner>)> {
+fn key_columns(cx: &mut Context, draft: &mut Draft, keys: &Keys) -> (Vec<Column>, Option<Owner>) {
     let decl = draft.decl;
     let names = decl.key.partition.iter().chain(decl.key.clustering.iter().map(|(entry, _)| entry));
     let mut columns = Vec::new();
@@ -250,39 +294,32 @@ fn key_columns(cx: &mut Context, draft: &Draft, keys: &Keys) -> Option<(Vec<Colu
                 None => Some(found.clone()),
                 Some(ty) => columns::unify(ty, found),
             };
-            if unified.is_none() {
+            if let (None, Some(ty)) = (&unified, &ty) {
                 sound = false;
-                let message = format!("key column `{}` has two types: {} and {found}", entry.name.value, ty.as_ref()?);
+                let message = format!("key column `{}` has two types: {ty} and {found}", entry.name.value);
                 cx.error(&entry.name.span, message, "the same in every event, please", None);
             }
             ty = unified.or(ty);
         }
-        let ty = ty?;
+        let ty = ty.unwrap_or_else(|| unknown::ty().ty);
         if !may_be_key(&ty) {
             sound = false;
             cx.error(&entry.name.span, format!("a key cannot hold {ty}"), "not a scalar", None);
         }
-        if columns.iter().any(|column: &Column| column.name == entry.name.value) {
-            sound = false;
-            cx.error(
-                &entry.name.span,
-                format!("`{}` is in the key twice", entry.name.value),
-                "already a key column",
-                None,
-            );
-        }
         columns.push(Column { name: entry.name.value.clone(), ty: FieldType::required(ty), doc: None });
     }
-    sound.then(|| (columns, owner(cx, draft, keys)))
+    draft.doubtful |= !sound;
+    let owner = owner(cx, draft, keys);
+    (columns, owner)
 }
 
 /// The row is owned where its key holds each field of the topic's key as it is, in every event.
 fn owner(cx: &Context, draft: &Draft, keys: &Keys) -> Option<Owner> {
     let topic = &cx.topics[draft.topic];
-    let with = draft.with.map(|with| &cx.views[with]);
+    let with = draft.with.view().map(|with| &cx.views[with]);
     let columns = topic.key.iter().enumerate().map(|(i, field)| {
         keys.entries.iter().position(|(_, ast)| {
-            let Some(path) = ast.as_path() else { return false };
+            let Some(path) = ast.as_ref().and_then(Ast::as_path) else { return false };
             match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
                 [name] => name == field,
                 [view, column] => with.is_some_and(|with| {
@@ -305,32 +342,32 @@ fn value_columns(
     key: &[Column],
     owned: bool,
     state: &mut Vec<StateColumn>,
-) -> Option<(Vec<Column>, Vec<Reducer>, Arguments)> {
+) -> (Vec<Column>, Vec<Reducer>, Arguments) {
+    let mut arguments: Arguments = draft.events.iter().map(|_| Vec::new()).collect();
     let declared = match &draft.decl.columns {
         ColumnsDecl::Computed(columns) => columns,
         ColumnsDecl::Copied(names) => {
             let span = names.first().map_or(&draft.decl.name.span, |name| &name.span);
             let help = "write `name: last(name)`".to_owned();
             cx.error(span, "a list of columns is for a view over a view".into(), "which reducer?", Some(help));
-            return None;
+            let new = names.iter().filter(|name| !key.iter().any(|column| column.name == name.value));
+            return (new.map(|name| unknown::named(&name.value)).collect(), Vec::new(), arguments);
         }
     };
     let mut columns = Vec::new();
     let mut reducers = Vec::new();
-    let mut arguments: Arguments = draft.events.iter().map(|_| Vec::new()).collect();
-    let mut sound = true;
     for (name, text) in declared.iter().filter(|(name, _)| !key.iter().any(|column| column.name == name.value)) {
-        let Some((reducer, ty, by_event)) = value_column(cx, draft, name, text, owned, state) else {
-            sound = false;
-            continue;
-        };
+        // An empty text was reported.
+        let column = if text.is_empty() { None } else { value_column(cx, draft, name, text, owned, state) };
+        let (reducer, ty, by_event) =
+            column.unwrap_or_else(|| (Reducer::Last, unknown::ty(), draft.events.iter().map(|_| None).collect()));
         columns.push(Column { name: name.value.clone(), ty, doc: Some(text.value.clone()) });
         reducers.push(reducer);
         for (all, argument) in arguments.iter_mut().zip(by_event) {
             all.push(argument);
         }
     }
-    sound.then_some((columns, reducers, arguments))
+    (columns, reducers, arguments)
 }
 
 fn value_column(
@@ -349,7 +386,7 @@ fn value_column(
             Call { kind: Kind::Last, arguments: vec![ast], filter: None }
         }
         columns::Column::Expression(_) => {
-            cx.error(
+            cx.not_supported(
                 &text.span,
                 format!("column `{}` is not a reducer", name.value),
                 "an expression over reducers is not supported yet",
@@ -373,9 +410,19 @@ fn value_column(
     let assigned = columns::assign(cx, text, &call, &events)?;
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
+    let mut sound = true;
+    let reported = cx.reported();
     for (&event, argument) in changing.iter().zip(&assigned) {
         let Some(index) = *argument else { continue };
-        by_event[event] = Some(argument_of(cx, draft, event, text, &call, index, &mut ty)?);
+        by_event[event] = argument_of(cx, draft, event, text, &call, index, &mut ty);
+        sound &= by_event[event].is_some();
+    }
+    if !sound {
+        // An event that gives no value may be one that deletes, if the roles are mistaken.
+        if draft.doubtful && by_event.iter().any(Option::is_some) {
+            cx.forget_since(reported);
+        }
+        return None;
     }
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
     let argument = ty.unwrap_or_else(|| FieldType::required(headwater_schemas::Type::Long));
@@ -407,9 +454,10 @@ fn argument_of(
         None => None,
         Some(ast) => {
             let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(cx.taken(text, compiled)?)
+            cx.taken(text, compiled)
         }
     };
+    let sound = value.is_some() == call.arguments.get(index).is_some();
     if let Some(value) = &value {
         let unified = match ty.as_ref() {
             None => Some(value.ty.clone()),
@@ -431,31 +479,26 @@ fn argument_of(
             Some(cx.taken(text, compiled)?)
         }
     };
-    Some(Argument { value, filter })
+    sound.then_some(Argument { value, filter })
 }
 
 /// Whether an expression is a column of the `with` row.
 fn reads_with(cx: &Context, draft: &Draft, ast: &Ast) -> bool {
-    let (Some(path), Some(with)) = (ast.as_path(), draft.with) else { return false };
-    path.len() == 2 && path[0] == cx.views[with].table.name
+    let Some(path) = ast.as_path().filter(|path| path.len() == 2) else { return false };
+    match draft.with {
+        With::View(with) => path[0] == cx.views[with].table.name,
+        With::Unknown => true,
+        With::None => false,
+    }
 }
 
 /// What a shared row may not have.
-fn check_shared(cx: &mut Context, draft: &Draft, owned: bool) -> Option<()> {
-    match draft.decl.delete_when.first() {
-        Some(event) if !owned => {
-            cx.error(
-                &event.span,
-                format!(
-                    "rows of view `{}` are shared by many partitions, so none may delete them",
-                    draft.decl.name.value
-                ),
-                "deletes a shared row",
-                Some("put the topic's key into the view's key".into()),
-            );
-            None
-        }
-        _ => Some(()),
+fn check_shared(cx: &mut Context, draft: &Draft, owned: bool) {
+    if let Some(event) = draft.decl.delete_when.first().filter(|_| !owned) {
+        let name = &draft.decl.name.value;
+        let message = format!("rows of view `{name}` are shared by many partitions, so none may delete them");
+        let help = "put the topic's key into the view's key".to_owned();
+        cx.error(&event.span, message, "deletes a shared row", Some(help));
     }
 }
 

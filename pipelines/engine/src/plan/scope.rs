@@ -6,6 +6,7 @@ use headwater_schemas::RecordType;
 
 use crate::expr::{Binding, Scope};
 use crate::table::Table;
+use crate::unknown;
 
 /// An event's fields, by name or as `Event.field`, and the columns of the `with` row as `view.column`.
 ///
@@ -18,11 +19,13 @@ pub(super) struct EventScope<'a> {
     pub(super) with: Option<&'a Table>,
     /// Whether the `with` row may be read: not by an event that deletes it.
     pub(super) with_readable: bool,
+    /// `with:` is mistaken, so the columns of that row are not known.
+    pub(super) with_unknown: bool,
 }
 
 impl EventScope<'_> {
     fn field(&self, name: &str, used: usize) -> Option<Binding> {
-        let (index, field) = self.record.field(name)?;
+        let (index, field) = unknown::field_of(self.record, name)?;
         let mut needed = self.needed.borrow_mut();
         let slot = needed.iter().position(|&n| n == index).unwrap_or_else(|| {
             needed.push(index);
@@ -39,8 +42,12 @@ impl Scope for EventScope<'_> {
             && *view == table.name
             && self.with_readable
         {
-            let (slot, column) = table.column(column)?;
+            let (slot, column) = unknown::column(table, column)?;
             return Some(Binding { slot, ty: column.ty.clone(), used: 2 });
+        }
+        let named = |name: &str| name == self.event || self.record.field(name).is_some();
+        if path.len() > 1 && self.with_unknown && !named(path[0]) {
+            return AnyScope.name(path);
         }
         match path {
             [event, field, ..] if *event == self.event => self.field(field, 2),
@@ -72,11 +79,24 @@ impl Scope for RowScope<'_> {
             [column, ..] => (column, 1),
             [] => return None,
         };
-        let (slot, column) = self.table.column(column)?;
+        let (slot, column) = unknown::column(self.table, column)?;
         Some(Binding { slot, ty: column.ty.clone(), used })
     }
 
     fn names(&self) -> Vec<String> {
         self.table.columns.iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// Where nothing is known of what is read.
+pub(super) struct AnyScope;
+
+impl Scope for AnyScope {
+    fn name(&self, path: &[&str]) -> Option<Binding> {
+        Some(Binding { slot: 0, ty: unknown::ty(), used: path.len() })
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
-use crate::source::{Diagnostic, FileId, Sources, Span, nearest};
-use crate::yaml;
+use crate::source::{Code, Diagnostic, FileId, Sources, Span, nearest};
+use crate::yaml::{self, Node};
 
 /// Files of one project.
 const MAX_FILES: usize = 20_000;
@@ -34,6 +35,8 @@ pub(super) struct Declared {
     /// The folder under `schemas/` or `pipelines/`; empty for the configuration.
     pub(super) domain: String,
     pub(super) id: FileId,
+    /// None of its text could be read, which was reported.
+    pub(super) unreadable: bool,
 }
 
 /// The files of a project, in a fixed order: by kind of folder, domain, name.
@@ -41,14 +44,21 @@ pub(super) struct Files {
     pub(super) sources: Sources,
     pub(super) declared: Vec<Declared>,
     pub(super) problems: Vec<Diagnostic>,
+    /// A folder could not be read: whatever is not found may be in there.
+    pub(super) unreadable_folder: bool,
     total_bytes: usize,
 }
 
 impl Files {
     /// Reads the project in `dir`; `config` stands in for its `headwater.yaml`.
     pub(super) fn read(dir: &Path, config: Option<&Path>) -> Self {
-        let mut files =
-            Self { sources: Sources::default(), declared: Vec::new(), problems: Vec::new(), total_bytes: 0 };
+        let mut files = Self {
+            sources: Sources::default(),
+            declared: Vec::new(),
+            problems: Vec::new(),
+            unreadable_folder: false,
+            total_bytes: 0,
+        };
         match config {
             Some(path) => files.take(path, path.to_owned(), Kind::Config, ""),
             None => files.take(&dir.join(CONFIG), CONFIG.into(), Kind::Config, ""),
@@ -102,6 +112,8 @@ impl Files {
                 self.unexpected(path, &name, &PIPELINE_FILES.map(|(file, _)| file));
             } else if name == "tests" && dir.join(&path).is_dir() {
                 self.tests(dir, &path, domain);
+            } else if name == "tests" {
+                self.problem(path, "this is not a folder that can be read, and tests are looked for in it".into());
             }
         }
     }
@@ -124,6 +136,7 @@ impl Files {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
+                self.unreadable_folder = true;
                 self.problem(shown.into(), format!("the folder cannot be read: {error}"));
                 return Vec::new();
             }
@@ -153,11 +166,18 @@ impl Files {
         Span { file: self.sources.add(path, ""), range: 0..0 }
     }
 
-    fn problem(&mut self, path: PathBuf, message: String) {
+    fn problem(&mut self, path: PathBuf, message: String) -> FileId {
         let span = self.empty(path);
-        self.problems.push(Diagnostic::error(&span, message));
+        self.problems.push(Diagnostic::error(&span, message).code(Code::Unreadable));
+        span.file
     }
 
+    /// The tree of a YAML file, or what keeps it from being one.
+    pub(super) fn tree(&self, file: &Declared, out: &mut Vec<Diagnostic>) -> Option<Node> {
+        if file.unreadable { None } else { yaml::parse_into(file.id, self.sources.text(file.id), out) }
+    }
+
+    /// Reads a file and keeps it, or says why that cannot be done and keeps its name.
     fn take(&mut self, file: &Path, shown: PathBuf, kind: Kind, domain: &str) {
         if self.declared.len() >= MAX_FILES {
             if self.declared.len() == MAX_FILES {
@@ -165,41 +185,59 @@ impl Files {
             }
             return;
         }
-        let bytes = match read_bounded(file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && kind == Kind::Config => {
+        let (id, unreadable) = match self.text(file, shown.clone()) {
+            Ok(text) => (self.sources.add(shown, text), false),
+            Err(Unread::Missing) if kind == Kind::Config => {
                 let span = self.empty(shown);
-                let error = Diagnostic::error(&span, "there is no such file");
+                let error = Diagnostic::error(&span, "there is no such file").code(Code::Unreadable);
                 self.problems.push(error.help("an empty one will do: everything is embedded then, under data/"));
                 return;
             }
-            Err(error) => return self.problem(shown, format!("the file cannot be read: {error}")),
+            Err(Unread::Missing) => (self.problem(shown, "the file is a link to nothing".into()), true),
+            Err(Unread::Because(message)) => (self.problem(shown, message), true),
+            Err(Unread::Reported(id)) => (id, true),
+        };
+        self.declared.push(Declared { kind, domain: domain.to_owned(), id, unreadable });
+    }
+
+    fn text(&mut self, file: &Path, shown: PathBuf) -> Result<String, Unread> {
+        let bytes = match read_bounded(file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
+            Err(error) => return Err(Unread::Because(format!("the file cannot be read: {error}"))),
         };
         if bytes.len() > yaml::MAX_BYTES {
-            return self.problem(shown, format!("the file has more than the {} bytes allowed", yaml::MAX_BYTES));
+            let message = format!("the file has more than the {} bytes allowed", yaml::MAX_BYTES);
+            return Err(Unread::Because(message));
         }
         self.total_bytes += bytes.len();
         if self.total_bytes > MAX_TOTAL_BYTES {
-            return self.problem(shown, format!("the project's files have more than {MAX_TOTAL_BYTES} bytes together"));
+            let message = format!("the project's files have more than {MAX_TOTAL_BYTES} bytes together");
+            return Err(Unread::Because(message));
         }
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                let id = self.sources.add(shown, text);
-                self.declared.push(Declared { kind, domain: domain.to_owned(), id });
-            }
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let byte = error.as_bytes()[at];
-                let id = self.sources.add(shown, String::from_utf8_lossy(error.as_bytes()));
-                let span = Span { file: id, range: at..at + char::REPLACEMENT_CHARACTER.len_utf8() };
-                self.problems.push(
-                    Diagnostic::error(&span, format!("the file is not UTF-8: byte 0x{byte:02x} at offset {at}"))
-                        .label("no character of UTF-8")
-                        .help("save the file as UTF-8"),
-                );
-            }
-        }
+        String::from_utf8(bytes).map_err(|error| Unread::Reported(self.not_utf8(shown, &error)))
     }
+
+    fn not_utf8(&mut self, shown: PathBuf, error: &FromUtf8Error) -> FileId {
+        let at = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[at];
+        let id = self.sources.add(shown, String::from_utf8_lossy(error.as_bytes()));
+        let span = Span { file: id, range: at..at + char::REPLACEMENT_CHARACTER.len_utf8() };
+        self.problems.push(
+            Diagnostic::error(&span, format!("the file is not UTF-8: byte 0x{byte:02x} at offset {at}"))
+                .label("no character of UTF-8")
+                .help("save the file as UTF-8")
+                .code(Code::Unreadable),
+        );
+        id
+    }
+}
+
+/// Why a file has no text.
+enum Unread {
+    Missing,
+    Because(String),
+    Reported(FileId),
 }
 
 fn is_yaml(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use crate::declare::command::Method;
 use crate::declare::{CommandDecl, QueryDecl, Text};
 use crate::route::Route;
-use crate::source::{Diagnostic, Sources};
+use crate::source::{Code, Diagnostic, Sources};
 
 /// A declared path.
 struct Declared<'d> {
@@ -20,7 +20,11 @@ pub(super) fn check(commands: &[CommandDecl], queries: &[QueryDecl], sources: &S
     for (index, query) in queries.iter().enumerate() {
         if let Some(other) = queries[..index].iter().find(|other| other.name.value == query.name.value) {
             let message = format!("there are two queries `{}`", query.name.value);
-            out.push(Diagnostic::error(&query.name.span, message).label(at(&other.name, &query.name, sources)));
+            out.push(
+                Diagnostic::error(&query.name.span, message)
+                    .label(at(&other.name, &query.name, sources))
+                    .code(Code::Duplicate),
+            );
         }
     }
     let of_commands = commands.iter().map(|decl| (Some(decl.method), &decl.name, &decl.path));
@@ -37,8 +41,8 @@ pub(super) fn check(commands: &[CommandDecl], queries: &[QueryDecl], sources: &S
             let message =
                 format!("queries `{}` and `{}` answer the same requests", other.name.value, declared.name.value);
             let error = Diagnostic::error(&declared.path.span, message);
-            out.push(error.label("already taken").help("give one of them another path"));
-        } else if other.route != declared.route {
+            out.push(error.label("already taken").code(Code::Duplicate).help("give one of them another path"));
+        } else if other.route != declared.route && !is_mistaken(declared.path, out) && !is_mistaken(other.path, out) {
             let message = format!(
                 "`{}` and `{}` are one path with parameters of different names",
                 other.path.value, declared.path.value
@@ -47,6 +51,11 @@ pub(super) fn check(commands: &[CommandDecl], queries: &[QueryDecl], sources: &S
             out.push(error.help(format!("one path has one set of names: write `{}`", other.path.value)));
         }
     }
+}
+
+/// Whether a path was found to be wrong by itself, so that it need not be compared.
+fn is_mistaken(path: &Text, out: &[Diagnostic]) -> bool {
+    out.iter().any(|error| error.is_error() && error.span.is_within(&path.span))
 }
 
 /// Where the first one is, seen from the second.

@@ -5,35 +5,52 @@ use std::sync::Arc;
 use headwater_schemas::Type;
 
 use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, bucket, join};
-use crate::allow::Allow;
+use crate::allow::{Allow, AnyRow};
 use crate::declare::query::{AnswerDecl, PAGE_DEFAULT, PAGE_MAX};
 use crate::declare::{QueryDecl, Text};
 use crate::plan::Topology;
 use crate::route::Route;
 use crate::source::{Diagnostic, Spanned};
 use crate::table::Table;
+use crate::unknown::{self, Missing};
 
 /// Compiles a query against the project's topologies.
 ///
 /// # Errors
 /// Every mistake found, each with its place. That two queries take the same path is the project's to say.
 pub fn compile(decl: &QueryDecl, topologies: &[Arc<Topology>]) -> Result<Query, Vec<Diagnostic>> {
+    compile_with(decl, topologies, Missing::default())
+}
+
+/// As [`compile`], where views may be `missing`. A query that nothing is wrong with but what it reads is an error without
+/// a diagnostic.
+pub(crate) fn compile_with(
+    decl: &QueryDecl,
+    topologies: &[Arc<Topology>],
+    missing: Missing,
+) -> Result<Query, Vec<Diagnostic>> {
     let mut errors = Vec::new();
-    let route = Route::parse(&decl.path).map_err(|mut found| errors.append(&mut found)).ok();
+    // An empty path was reported.
+    let path = Some(&decl.path).filter(|path| !path.is_empty());
+    let route = path.and_then(|path| Route::parse(path).map_err(|mut found| errors.append(&mut found)).ok());
     let view = match &decl.answer {
         AnswerDecl::Row(view) | AnswerDecl::Page { view, .. } | AnswerDecl::File { view, .. } => view,
     };
-    let Some((topology, index)) = find(view, topologies, &mut errors) else { return Err(errors) };
+    let Some((topology, index)) = find(view, topologies, missing, &mut errors) else {
+        errors.extend(Allow::compile(&decl.allow, &AnyRow).err());
+        join::compile(&decl.join, None, topologies, missing, &mut errors);
+        return Err(errors);
+    };
     let table = &topology.views[index].table;
     let allow = Allow::compile(&decl.allow, table).map_err(|error| errors.push(error)).ok();
     let answer = answer(decl, &topology, index, &mut errors);
-    let joins = join::compile(&decl.join, table, topologies, &mut errors);
+    let joins = join::compile(&decl.join, Some(table), topologies, missing, &mut errors);
     if let (AnswerDecl::File { .. }, Some((name, _))) = (&decl.answer, decl.join.first()) {
         let error = Diagnostic::error(&name.span, "a file is answered as it is: it has no fields to join to");
         errors.push(error.label("no place for it"));
     }
     let mut parameters = Vec::new();
-    if let (Some(route), Some(answer)) = (&route, &answer) {
+    if let (Some(route), Some(answer), false) = (&route, &answer, topology.views[index].doubtful) {
         parameters = self::parameters(decl, table, route, answer, &mut errors);
         if let Some(allow) = &allow {
             check_owner(decl, table, answer, allow, &parameters, &mut errors);
@@ -59,10 +76,14 @@ pub fn compile(decl: &QueryDecl, topologies: &[Arc<Topology>]) -> Result<Query, 
 pub(super) fn find(
     name: &Text,
     topologies: &[Arc<Topology>],
+    missing: Missing,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<(Arc<Topology>, usize)> {
     let mut having = topologies.iter().filter_map(|topology| Some((topology, topology.view(name)?.0)));
     let Some((topology, index)) = having.next() else {
+        if missing.views {
+            return None;
+        }
         let names = topologies.iter().flat_map(|topology| &topology.views).map(|view| view.table.name.as_str());
         let error = Diagnostic::error(&name.span, format!("there is no view `{}`", name.value));
         errors.push(error.label("not declared in any topology").nearest(name, names));
@@ -81,7 +102,9 @@ fn answer(decl: &QueryDecl, topology: &Topology, view: usize, errors: &mut Vec<D
     match &decl.answer {
         AnswerDecl::Row(_) => Some(Answer::Row),
         AnswerDecl::Page { view: name, walk, size_default, size_max } => {
-            refuse_page_of_single_rows(table, name, errors)?;
+            if !topology.views[view].doubtful {
+                refuse_page_of_single_rows(table, name, errors)?;
+            }
             // The reader has seen to their bounds.
             let size_default = size_default.as_ref().map_or(PAGE_DEFAULT, |size| size.value);
             let size_max = size_max.as_ref().map_or(PAGE_MAX, |size| size.value);
@@ -137,6 +160,9 @@ fn walk(
 ) -> Option<Walk> {
     let view = &topology.views[view];
     let table = &view.table;
+    if view.doubtful && unknown::column(table, name).is_some() {
+        return None;
+    }
     let partition = table.columns[..table.partition].iter().map(|column| column.name.as_str());
     let Some((column, found)) = table.column(name).filter(|(index, _)| *index < table.partition) else {
         let message = format!("`{}` is not a partition column of view `{}`", name.value, table.name);
@@ -169,6 +195,9 @@ fn upload(
     errors: &mut Vec<Diagnostic>,
 ) -> Option<(usize, UploadFields)> {
     let (index, ty) = file_column(table, named, "content", view, errors)?;
+    if unknown::is_unknown(ty) {
+        return None;
+    }
     let fields = match ty {
         Type::Record(record) => {
             let field = |name: &str, fits: fn(&Type) -> bool| {
@@ -200,7 +229,7 @@ fn text_column(
     errors: &mut Vec<Diagnostic>,
 ) -> Option<usize> {
     let (index, ty) = file_column(table, named, usual, view, errors)?;
-    if ty.is_text() {
+    if ty.is_text() || unknown::is_unknown(ty) {
         return Some(index);
     }
     let message = format!("column `{}` is a {ty}, and a file's {usual} is a string", table.columns[index].name);
@@ -216,7 +245,7 @@ fn file_column<'t>(
     errors: &mut Vec<Diagnostic>,
 ) -> Option<(usize, &'t Type)> {
     let name = named.map_or(usual, |named| named.value.as_str());
-    if let Some((index, column)) = table.column(name) {
+    if let Some((index, column)) = unknown::column(table, name) {
         return Some((index, &column.ty.ty));
     }
     let message = format!("view `{}` has no column `{name}`, which a file needs", table.name);

@@ -11,26 +11,30 @@ use crate::declare::Text;
 use crate::plan::Topology;
 use crate::source::Diagnostic;
 use crate::table::Table;
+use crate::unknown::{self, Missing, is_unknown};
 
 const FORM: &str = "write `view[column].column`, or `view[column]` for the whole row; a key of several columns is \
                     `view[column, column]`";
 
-/// Compiles the joins of a query over `table`, all mistakes of all of them.
+/// Compiles the joins of a query over `table`, all mistakes of all of them. None: the table is not known.
 pub(super) fn compile(
     joins: &[(Text, Text)],
-    table: &Table,
+    table: Option<&Table>,
     topologies: &[Arc<Topology>],
+    missing: Missing,
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<Join> {
     let mut compiled: Vec<Join> = Vec::new();
     for (name, text) in joins {
-        if table.column(name).is_some() || compiled.iter().any(|join| join.name == name.value) {
+        if table.is_some_and(|table| table.column(name).is_some())
+            || compiled.iter().any(|join| join.name == name.value)
+        {
             let message = format!("the answer has a field `{}` already", name.value);
             errors.push(Diagnostic::error(&name.span, message).label("taken").help("name the joined field otherwise"));
             continue;
         }
         let before = errors.len();
-        if let Some(join) = join(name, text, table, topologies, errors)
+        if let Some(join) = join(name, text, table, topologies, missing, errors)
             && errors.len() == before
         {
             compiled.push(join);
@@ -42,8 +46,9 @@ pub(super) fn compile(
 fn join(
     name: &Text,
     text: &Text,
-    table: &Table,
+    table: Option<&Table>,
     topologies: &[Arc<Topology>],
+    missing: Missing,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Join> {
     let Some(parts) = parse(&text.value) else {
@@ -51,9 +56,12 @@ fn join(
         return None;
     };
     let view = Text::new(parts.view.of(&text.value).to_owned(), text.part(parts.view.0.clone()));
-    let (topology, index) = find(&view, topologies, errors)?;
+    let (topology, index) = find(&view, topologies, missing, errors)?;
     let other = &topology.views[index].table;
-    let key = key(text, &parts.key, table, other, errors);
+    let key = match table {
+        Some(table) if !topology.views[index].doubtful => key(text, &parts.key, table, other, errors),
+        _ => None,
+    };
     let column = match parts.column {
         None => None,
         Some(word) => Some(column(other, word.of(&text.value), text, &word, errors)?),
@@ -77,7 +85,7 @@ fn key(text: &Text, words: &[Word], table: &Table, other: &Table, errors: &mut V
     for (word, wanted) in words.iter().zip(wanted) {
         let Some(index) = column(table, word.of(&text.value), text, word, errors) else { continue };
         let found = &table.columns[index].ty.ty;
-        if !same_values(found, &wanted.ty.ty) {
+        if !same_values(found, &wanted.ty.ty) && !is_unknown(found) && !is_unknown(&wanted.ty.ty) {
             let message = format!(
                 "`{}` is a {found}, and the key column `{}` of view `{}` is a {}",
                 table.columns[index].name, wanted.name, other.name, wanted.ty.ty
@@ -90,7 +98,7 @@ fn key(text: &Text, words: &[Word], table: &Table, other: &Table, errors: &mut V
 }
 
 fn column(table: &Table, name: &str, text: &Text, word: &Word, errors: &mut Vec<Diagnostic>) -> Option<usize> {
-    if let Some((index, _)) = table.column(name) {
+    if let Some((index, _)) = unknown::column(table, name) {
         return Some(index);
     }
     let message = format!("view `{}` has no column `{name}`", table.name);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as RawSpan};
 
 use super::{Kind, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, mistake};
-use crate::source::{Diagnostic, FileId, Span};
+use crate::source::{Code, Diagnostic, FileId, Span};
 
 /// Bytes of text that aliases may stand for, all together.
 const MAX_EXPANDED_BYTES: usize = 8 * MAX_BYTES;
@@ -146,7 +146,12 @@ impl<'t> Builder<'t> {
                     // What follows a text that needs quotes on its line is that text's doing.
                     let known = self.broken && !text[self.quoted_until.min(at)..at].contains('\n');
                     if !known {
-                        self.mistakes.push(mistake::explain(self.file, text, at, error.info()));
+                        let mut found = mistake::explain(self.file, text, at, error.info());
+                        if !text[at..].trim().is_empty() {
+                            let help = found.help.map(|help| format!("{help}; ")).unwrap_or_default();
+                            found.help = Some(format!("{help}the rest of this file is checked once this is right"));
+                        }
+                        self.mistakes.push(found);
                     }
                     return None;
                 }
@@ -410,7 +415,8 @@ impl<'t> Builder<'t> {
             self.mistakes.push(
                 Diagnostic::error(&span, format!("`{name}` stands twice"))
                     .label(format!("again here; first in line {line}"))
-                    .help("a key stands once: rename or remove one of them"),
+                    .help("a key stands once: rename or remove one of them")
+                    .code(Code::Duplicate),
             );
         }
     }

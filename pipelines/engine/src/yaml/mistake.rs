@@ -72,6 +72,7 @@ pub(super) fn explain(file: FileId, text: &str, at: usize, info: &str) -> Diagno
     let word = text[at..].split([' ', '\t', '\n', '\r', ',', ']', '}']).next().unwrap_or("");
     let error = |message: &str| Diagnostic::error(&Span { file, range: at..at + word.len() }, message);
     match info {
+        _ if info.contains("recursion limit") => error("nested too deep").label("too deep"),
         _ if info.contains("tab") => {
             let range = match text[line_start..at].rfind('\t') {
                 Some(index) => line_start + index..line_start + index + 1,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Kind, Node};
 use crate::declare::Text;
-use crate::source::{Diagnostic, Span, Spanned, nearest, suggestion};
+use crate::source::{Code, Diagnostic, Span, Spanned, nearest, suggestion};
 
 impl Node {
     /// Nothing, `null` or `~`, unquoted.
@@ -36,7 +36,8 @@ impl Node {
     fn expected(&self, owner: &str, what: &str, out: &mut Vec<Diagnostic>) {
         out.push(
             Diagnostic::error(&self.span, format!("{owner} must be {what}, not {}", self.describe()))
-                .label(format!("expected {what}")),
+                .label(format!("expected {what}"))
+                .code(Code::WrongType),
         );
     }
 
@@ -82,7 +83,7 @@ impl Node {
             let Some(text) = item.text(&format!("an element of {owner}"), out) else { continue };
             if !item.as_text().is_some_and(|text| seen.insert(text)) {
                 let message = format!("`{}` stands twice in {owner}", text.value);
-                out.push(Diagnostic::error(&text.span, message).label("again here"));
+                out.push(Diagnostic::error(&text.span, message).label("again here").code(Code::Duplicate));
             } else {
                 texts.push(text);
             }
@@ -191,6 +192,14 @@ impl<'n> Fields<'n> {
         value
     }
 
+    /// Whether a key that nobody knows was probably meant to be one of these.
+    pub fn misspells(&self, keys: &[&str]) -> bool {
+        self.entries.iter().any(|(name, _)| {
+            let name = name.as_text().unwrap_or_default();
+            !self.known.contains(&name) && nearest(name, keys.iter().copied()).is_some()
+        })
+    }
+
     /// The place of a key that has no place here, for the caller to say why.
     pub fn refused(&mut self, key: &'static str) -> Option<&'n Span> {
         self.refused.push(key);
@@ -210,6 +219,7 @@ impl<'n> Fields<'n> {
                 continue;
             }
             let mut error = Diagnostic::error(&name.span, format!("unknown key `{key}` in {}", self.owner));
+            error.code = Code::UnknownKey;
             error.label = "not known here".into();
             error.help = suggestion(key, self.known.iter().copied());
             out.push(error);
@@ -222,9 +232,23 @@ impl<'n> Fields<'n> {
             out.push(
                 Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner))
                     .label(format!("`{key}` is missing"))
+                    .code(Code::MissingKey)
                     .help(format!("add `{key}: {example}`")),
             );
         }
+    }
+
+    /// As [`Fields::finish`], of a file whose one key all else stands below: where that is missing the rest is not
+    /// unknown for that.
+    pub fn finish_file(mut self, out: &mut Vec<Diagnostic>) {
+        if let (Some((key, _)), false) = (self.missing.first(), self.misspells(&self.known)) {
+            let error = Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner));
+            let error = error.label(format!("`{key}` is missing")).code(Code::MissingKey);
+            out.push(error.help(format!("write `{key}:` above, and indent what is here below it")));
+            self.entries = &[];
+            self.missing.clear();
+        }
+        self.finish(&[], out);
     }
 
     pub fn entries(&self) -> &'n [(Node, Node)] {
@@ -234,5 +258,6 @@ impl<'n> Fields<'n> {
 
 /// A form of the language that this version does not have.
 pub fn not_yet(span: &Span, form: &str) -> Diagnostic {
-    Diagnostic::error(span, format!("`{form}` is not supported yet")).label("planned, but not built")
+    let error = Diagnostic::error(span, format!("`{form}` is not supported yet"));
+    error.label("planned, but not built").code(Code::NotSupported)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Checked, Checker};
 use crate::expr::code::{Ty, Typed};
 use crate::expr::{Call, ExprError};
-use crate::source::suggestion;
+use crate::source::{Code, suggestion};
 
 /// Name, fewest and most arguments, and how it is written.
 const FUNCTIONS: &[(&str, usize, usize, &str)] = &[
@@ -41,6 +41,15 @@ const FUNCTIONS: &[(&str, usize, usize, &str)] = &[
 const MANY: usize = 1_000;
 
 const REDUCERS: &[&str] = &["last", "first", "sum", "count", "min", "max", "avg"];
+
+/// The names of all functions.
+pub(crate) fn functions() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, ..)| *name)
+}
+
+pub(crate) fn is_function(name: &str) -> bool {
+    functions().any(|known| known == name)
+}
 
 impl Checker<'_> {
     pub(super) fn function(&mut self, call: &Call, range: Range<usize>) -> Checked {
@@ -102,10 +111,10 @@ impl Checker<'_> {
             "if" | "iif" => Some("write case when … then … else … end".to_owned()),
             "ifnull" | "nvl" => Some("write coalesce(a, b)".to_owned()),
             "date_part" => Some("write extract(part from timestamp)".to_owned()),
-            _ => suggestion(name, FUNCTIONS.iter().map(|(name, ..)| *name)),
+            _ => suggestion(name, functions().chain(self.scope.calls().iter().copied())),
         };
         let error = ExprError::new(format!("there is no function `{name}` here"), at, "unknown");
-        self.fail_with(ExprError { help, ..error })
+        self.fail_with(ExprError { help, code: Code::UnknownName, ..error })
     }
 
     /// Every argument as text, as an int, …: what `wanted` says; nulls are of whatever type is asked for.
