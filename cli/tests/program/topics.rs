@@ -137,8 +137,9 @@ fn schemas_are_compared_and_published_ahead_of_a_start() {
     assert!(schema("publish").fine().contains("user-user.UserRegistered: was registered (id 1)\n"));
     assert!(schema("diff").fine().contains("user-user.UserRegistered: registered as version 1 (id 1)\n"));
     let file = "schemas/user/UserRegistered.avsc";
-    let added = r#"{ "name": "user_id", "type": "string" }, { "name": "nick", "type": "string", "default": "" }"#;
-    project.edit(file, r#"{ "name": "user_id", "type": "string" }"#, added);
+    let before = r#"{ "name": "first_name","#;
+    let added = format!(r#"{{ "name": "nick", "type": "string", "default": "" }}, {before}"#);
+    project.edit(file, before, &added);
     let said = schema("diff").fine();
     assert!(
         said.contains("UserRegistered: new version, after 1 version\n    + nick: string (has a default)\n"),
