@@ -10,7 +10,11 @@ use bumpalo::Bump;
 use ethnum::I256;
 
 /// An exact number: `unscaled` · 10^-`scale`. At most 38 digits.
+///
+/// Packed, because a value is as large and as aligned as the largest: an aligned `i128` made every value 48 bytes, half of
+/// them padding, in every row and every slot. Fields are read by copy; a reference to one does not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(Rust, packed)]
 pub struct Decimal {
     pub unscaled: i128,
     pub scale: u8,
@@ -61,7 +65,7 @@ impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.unscaled < 0 { "-" } else { "" };
         let scale = usize::from(self.scale);
-        let digits = format!("{:0>1$}", self.unscaled.unsigned_abs(), scale + 1);
+        let digits = format!("{:0>1$}", { self.unscaled }.unsigned_abs(), scale + 1);
         let (whole, fraction) = digits.split_at(digits.len() - scale);
         write!(f, "{sign}{whole}{}{fraction}", if scale > 0 { "." } else { "" })
     }
@@ -207,6 +211,9 @@ impl ValueRef<'_> {
         }
     }
 }
+
+/// Rows, slots and caches are made of these.
+const _: () = assert!(size_of::<Value>() == 24 && size_of::<ValueRef<'_>>() == 24);
 
 /// The most digits of a decimal.
 pub const MAX_PRECISION: u8 = 38;

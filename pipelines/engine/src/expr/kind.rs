@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use headwater_schemas::{Decimal, Value, ValueRef};
+use headwater_schemas::{Value, ValueRef};
 
 use super::decimal;
 use super::error::{EvalError, Fault};
@@ -357,7 +357,7 @@ impl Kind for Dec {
 #[cold]
 fn rescaled(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
     match value {
-        ValueRef::Decimal(Decimal { unscaled, scale: from }) => match decimal::rescale_exact(*unscaled, *from, scale) {
+        ValueRef::Decimal(d) => match decimal::rescale_exact(d.unscaled, d.scale, scale) {
             Some(unscaled) => Ok(Some(unscaled)),
             None => mismatch("a decimal of its type's scale", value),
         },
