@@ -134,6 +134,7 @@ impl Value {
 
     /// This value borrowed. Scalars and text cost nothing; arrays, maps and records lay their elements out in `bump`.
     /// An accumulator has no borrowed form and gives null.
+    #[inline]
     pub fn borrow<'a>(&'a self, bump: &'a Bump) -> ValueRef<'a> {
         match self {
             Value::Null | Value::Wide(_) => ValueRef::Null,
@@ -147,6 +148,12 @@ impl Value {
             Value::Bytes(b) => ValueRef::Bytes(b),
             Value::Date(d) => ValueRef::Date(*d),
             Value::Timestamp(t) => ValueRef::Timestamp(*t),
+            Value::Array(_) | Value::Map(_) | Value::Record(_) | Value::Branch(..) => self.borrow_elements(bump),
+        }
+    }
+
+    fn borrow_elements<'a>(&'a self, bump: &'a Bump) -> ValueRef<'a> {
+        match self {
             Value::Array(items) => ValueRef::Array(bump.alloc_slice_fill_iter(items.iter().map(|v| v.borrow(bump)))),
             Value::Map(entries) => {
                 ValueRef::Map(bump.alloc_slice_fill_iter(entries.iter().map(|(k, v)| (&**k, v.borrow(bump)))))
@@ -155,6 +162,7 @@ impl Value {
                 ValueRef::Record(bump.alloc_slice_fill_iter(fields.iter().map(|v| v.borrow(bump))))
             }
             Value::Branch(i, v) => ValueRef::Branch(*i, bump.alloc(v.borrow(bump))),
+            scalar => scalar.borrow(bump),
         }
     }
 
