@@ -39,7 +39,7 @@ const ROWS_WRITTEN: &str = "headwater_runner_rows_written_total{";
     long_about = "Writes generated events to a log of its own in a temporary folder, then folds them into each kind of \
                   store, and prints for each: events a second, CPU-seconds a million events, rows written a million events, \
                   peak memory, and the digest of all rows. The digests of a load must agree. `log` is reading the log and \
-                  nothing else, which all others do too. Use an optimised build: `make bench`.",
+                  nothing else, which all others do too; of `null`, what decoding and folding took is told apart. Use an optimised build: `make bench`.",
     after_help = "Examples:\n  headwater bench\n  headwater bench --events 1000000 --load orders --store null\n  headwater bench --json"
 )]
 pub(crate) struct Bench {
@@ -78,6 +78,9 @@ struct Figure {
     seconds: f64,
     events_per_second: f64,
     cpu_seconds_per_million: f64,
+    /// Of these, what decoding and folding took; known where they run alone on their thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold_cpu_seconds_per_million: Option<f64>,
     rows_written_per_million: f64,
     peak_rss_mb: f64,
     /// None where nothing is folded.
@@ -164,7 +167,9 @@ async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failu
         Kind::Null => {
             let meter = Meter::start();
             let rows = null::fold(source, false).await?;
-            return Ok(figure(source, kind, meter.stop(), rows.written, None));
+            let folding = rows.folding.as_secs_f64() * 1e6 / source.events as f64;
+            let figure = figure(source, kind, meter.stop(), rows.written, None);
+            return Ok(Figure { fold_cpu_seconds_per_million: Some(folding), ..figure });
         }
         Kind::Memory => Store::memory(),
         Kind::Sqlite => {
@@ -232,6 +237,7 @@ fn figure(source: &Source, kind: Kind, measured: meter::Measured, written: u64, 
         seconds: measured.seconds,
         events_per_second: source.events as f64 / measured.seconds,
         cpu_seconds_per_million: measured.cpu_seconds / million,
+        fold_cpu_seconds_per_million: None,
         rows_written_per_million: written as f64 / million,
         peak_rss_mb: measured.peak_rss_mb,
         digest,
@@ -266,13 +272,17 @@ fn report(context: &Context, figures: &[Figure]) -> Result<Answer, Failure> {
                     figure.events.to_string(),
                     format!("{:.0}", figure.events_per_second),
                     format!("{:.2}", figure.cpu_seconds_per_million),
+                    figure.fold_cpu_seconds_per_million.map(|folding| format!("{folding:.2}")).unwrap_or_default(),
                     format!("{:.0}", figure.rows_written_per_million),
                     format!("{:.0}", figure.peak_rss_mb),
                     figure.digest.clone().unwrap_or_default(),
                 ]
             })
             .collect();
-        out.table(&["LOAD", "STORE", "EVENTS", "EVENTS/S", "CPU S/M", "ROWS/M", "PEAK MB", "DIGEST"], &rows)?;
+        out.table(
+            &["LOAD", "STORE", "EVENTS", "EVENTS/S", "CPU S/M", "FOLD S/M", "ROWS/M", "PEAK MB", "DIGEST"],
+            &rows,
+        )?;
     }
     out.flush()?;
     let digested: Vec<&Figure> = figures.iter().filter(|figure| figure.digest.is_some()).collect();

@@ -21,16 +21,15 @@ use headwater_log::{Log, NewRecord, TopicSpec};
 use headwater_schemas::registry::Registry;
 use headwater_views::Store;
 use object_store::local::LocalFileSystem;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
 const NOTE: &str = r#"{"text": "milk, bread and a newspaper", "stars": 3, "price": "12.50"}"#;
 
-/// What this thread has computed so far. Linux counts it; elsewhere there is nothing to measure.
+/// What this thread has computed so far.
 fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts a thread's time");
-    let nanos = stat.split(' ').next().and_then(|count| count.parse().ok()).expect("a number of nanoseconds");
-    Duration::from_nanos(nanos)
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("it only grows")
 }
 
 fn measure<F: Future>(criterion: &mut Criterion, runtime: &Runtime, name: &str, one: impl Fn() -> F) {

@@ -1,6 +1,9 @@
 //! A fold without a store: decode and fold alone, a partition after the other. Rows are kept only where the fold reads
 //! them back, as any store would have to; what is never read is dropped, unless the rows are to be digested.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use headwater_engine::batch::{Batch, Decoder, Positions, Record};
 use headwater_engine::fold::{Fold, Step};
 use headwater_engine::plan::Topology;
@@ -10,6 +13,7 @@ use headwater_schemas::Value;
 use rustc_hash::FxHashMap;
 
 use super::Source;
+use super::meter::thread_cpu;
 use crate::failure::Failure;
 
 /// As the runner's.
@@ -31,9 +35,11 @@ struct View {
 
 /// The rows of every view.
 pub(super) struct Rows<'t> {
-    topology: &'t Topology,
+    topology: &'t Arc<Topology>,
     views: Vec<View>,
     pub(super) written: u64,
+    /// What decoding and folding alone have cost, without reading the log.
+    pub(super) folding: Duration,
 }
 
 /// Reads the whole log and drops it: what the other paths pay for their events.
@@ -48,7 +54,7 @@ pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Fa
     let topology = &source.topology;
     let mut decoder = Decoder::new(topology.clone());
     let views = topology.views.iter().map(|_| View { kept: keep_all, ..View::default() }).collect();
-    let mut rows = Rows { topology, views, written: 0 };
+    let mut rows = Rows { topology, views, written: 0, folding: Duration::ZERO };
     let mut next = Positions::new();
     let mut reader = Reader::new(source);
     loop {
@@ -61,18 +67,9 @@ pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Fa
             let writer = writer.map_err(|error| Failure::because("the registry does not answer", &error))?;
             decoder.learn(topic, id, &writer);
         }
-        let mut fold = Fold::new(topology.clone(), Batch::decode(&decoder, records, &mut next), &|_| None);
-        loop {
-            match fold.step() {
-                Step::Read(needs) => {
-                    fold.supply(needs.iter().map(|(view, keys)| rows.get(*view, keys)).collect());
-                }
-                Step::Done(outcome) => {
-                    rows.write(outcome.writes);
-                    break;
-                }
-            }
-        }
+        let before = thread_cpu();
+        rows.fold(Batch::decode(&decoder, records, &mut next));
+        rows.folding += thread_cpu().saturating_sub(before);
     }
 }
 
@@ -124,6 +121,18 @@ fn incoming(topic: usize, partition: Partition, record: headwater_log::Record) -
 }
 
 impl Rows<'_> {
+    fn fold(&mut self, batch: Batch) {
+        let mut fold = Fold::new(self.topology.clone(), batch, &|_| None);
+        loop {
+            match fold.step() {
+                Step::Read(needs) => {
+                    fold.supply(needs.iter().map(|(view, keys)| self.get(*view, keys)).collect());
+                }
+                Step::Done(outcome) => return self.write(outcome.writes),
+            }
+        }
+    }
+
     fn get(&mut self, view: usize, keys: &[Key]) -> Vec<Option<Row>> {
         let view = &mut self.views[view];
         view.kept = true;

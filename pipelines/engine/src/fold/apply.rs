@@ -160,10 +160,16 @@ pub(super) fn touch_changes(
     let read = columns_read(exprs.iter(), usize::MAX);
     let mut bump = Bump::new();
     work.touches.reserve(changes.len());
+    // Of a grand total, whose key is empty: found once.
+    let mut only = None;
     for (index, change) in changes.iter().enumerate() {
         bump.reset();
         let mut find = |row: &Option<Arc<Row>>| {
             let Some(row) = row else { return Ok(None) };
+            if exprs.is_empty() {
+                let find = || work.row(&view.table, &[], || Key::from([]), never_read, false);
+                return Ok(Some(*only.get_or_insert_with(find)));
+            }
             let slots = row_slots(row, &read, &bump);
             let key = key(exprs, slots, &bump).map_err(|problem| format!("view {}: {problem}", view.table.name))?;
             Ok(Some(work.row(&view.table, key, || shared_key(exprs, key, row), never_read, false)))
