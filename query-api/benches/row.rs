@@ -21,7 +21,7 @@ use headwater_engine::project::Project;
 use headwater_engine::table::{Key, Row, RowPosition, Table, ViewWrites};
 use headwater_http::{Keys, Limits, front};
 use headwater_query_api::{QueryApi, Served, router};
-use headwater_schemas::{Type, Value};
+use headwater_schemas::{Decimal, Type, Value};
 use headwater_views::{Deployment, FlushTarget, PositionMove, Store};
 use object_store::local::LocalFileSystem;
 use rustix::time::{ClockId, clock_gettime};
@@ -40,6 +40,7 @@ fn value(ty: &Type) -> Value {
     match ty {
         Type::String => Value::string("00000000-0000-4000-8000-000000000001"),
         Type::Int | Type::Long => Value::Long(7),
+        Type::Decimal { scale, .. } => Value::Decimal(Decimal { unscaled: 7, scale: *scale }),
         Type::TimestampMicros => Value::Timestamp(1_773_582_330_123_456),
         other => panic!("no row of these views holds {other}"),
     }

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use criterion::{Criterion, criterion_group, criterion_main};
 use headwater_engine::project::Project;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TOPOLOGIES: usize = 100;
 
 /// Names that are one a project, and do not say what they are about.
