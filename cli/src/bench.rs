@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
 use headwater_engine::table::Row;
 use headwater_http::telemetry;
 use headwater_log::Log;
@@ -26,10 +27,8 @@ use crate::context::Context;
 use crate::failure::{Answer, Failure};
 use crate::interrupt;
 use crate::output::note;
+use load::Load;
 use meter::Meter;
-
-/// The topology that is measured.
-const TOPOLOGY: &str = "document";
 
 /// The runner's counter of rows put and deleted.
 const ROWS_WRITTEN: &str = "headwater_runner_rows_written_total{";
@@ -37,16 +36,20 @@ const ROWS_WRITTEN: &str = "headwater_runner_rows_written_total{";
 /// Measure whole paths: events in a log to rows in a store
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Writes generated document events to a log of its own in a temporary folder, then folds them into each \
-                  kind of store, and prints for each: events a second, CPU-seconds a million events, rows written a million \
-                  events, peak memory, and the digest of all rows. The digests must agree. Use an optimised build: \
-                  `make bench`.",
-    after_help = "Examples:\n  headwater bench\n  headwater bench --events 1000000 --store sqlite\n  headwater bench --json"
+    long_about = "Writes generated events to a log of its own in a temporary folder, then folds them into each kind of \
+                  store, and prints for each: events a second, CPU-seconds a million events, rows written a million events, \
+                  peak memory, and the digest of all rows. The digests of a load must agree. `log` is reading the log and \
+                  nothing else, which all others do too; of `null`, what decoding and folding took is told apart. Use an optimised build: `make bench`.",
+    after_help = "Examples:\n  headwater bench\n  headwater bench --events 1000000 --load orders --store null\n  headwater bench --json"
 )]
 pub(crate) struct Bench {
     /// How many events
     #[arg(long, value_name = "COUNT", default_value_t = 200_000)]
     events: usize,
+
+    /// Which events; all unless given
+    #[arg(long, value_name = "LOAD")]
+    load: Vec<Load>,
 
     /// Which stores; all unless given
     #[arg(long, value_name = "KIND")]
@@ -57,28 +60,36 @@ pub(crate) struct Bench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    /// Nowhere but a map: decode and fold alone
+    /// Nothing is folded: the log is read
+    Log,
+    /// Nowhere, save what the fold reads back: decode and fold alone
     Null,
-    /// A store in memory, through the runner
-    Memory,
     /// SQLite files, through the runner
     Sqlite,
+    /// A store in memory, through the runner
+    Memory,
 }
 
 #[derive(Debug, Serialize)]
 struct Figure {
+    load: Load,
     store: Kind,
     events: usize,
     seconds: f64,
     events_per_second: f64,
     cpu_seconds_per_million: f64,
+    /// Of these, what decoding and folding took; known where they run alone on their thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold_cpu_seconds_per_million: Option<f64>,
     rows_written_per_million: f64,
     peak_rss_mb: f64,
-    digest: String,
+    /// None where nothing is folded.
+    digest: Option<String>,
 }
 
 /// What every path starts from.
 struct Source {
+    load: Load,
     topology: Arc<Topology>,
     log: Log,
     registry: Registry,
@@ -106,29 +117,31 @@ impl Bench {
         answer
     }
 
-    async fn measure(
-        &self,
-        context: &Context,
-        project: &headwater_engine::project::Project,
-        folder: &Path,
-    ) -> Result<Answer, Failure> {
-        let topology = project.topologies.iter().find(|topology| topology.name == TOPOLOGY);
-        let topology = topology.ok_or_else(|| Failure::new(format!("no topology is called {TOPOLOGY}")))?.clone();
+    async fn measure(&self, context: &Context, project: &Project, folder: &Path) -> Result<Answer, Failure> {
         let cannot = |error: &dyn std::error::Error| Failure::because("the bench's own log cannot be made", error);
         let log = Log::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let registry = Registry::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let metrics = telemetry::metrics().map_err(|error| cannot(&error))?;
-        let source = Source { topology, log, registry, events: self.events, metrics };
-        note(format!("Writing {} events to a log…", self.events));
-        load::fill(&source).await?;
-        let kinds =
-            if self.store.is_empty() { vec![Kind::Null, Kind::Memory, Kind::Sqlite] } else { self.store.clone() };
+        let loads = if self.load.is_empty() { Load::value_variants() } else { &self.load };
+        let kinds = if self.store.is_empty() { Kind::value_variants() } else { &self.store };
         let mut figures = Vec::new();
-        for kind in kinds {
-            note(format!("Folding into {}…", kind.name()));
-            figures.push(one(&source, kind, folder).await?);
+        for &load in loads {
+            let topology = load.topology(project, folder)?;
+            let (log, registry, metrics) = (log.clone(), registry.clone(), metrics.clone());
+            let source = Source { load, topology, log, registry, events: self.events, metrics };
+            note(format!("Writing {} events of {} to a log…", self.events, load.name()));
+            load.fill(&source).await?;
+            let first = figures.len();
+            for &kind in kinds {
+                note(format!("Folding {} into {}…", load.name(), kind.name()));
+                figures.push(one(&source, kind, folder).await?);
+            }
+            // Digested last, and folded again for it: the rows kept for that are no part of any figure.
+            if let Some(null) = figures[first..].iter_mut().find(|figure| figure.store == Kind::Null) {
+                null.digest = Some(digest(null::fold(&source, true).await?.tables()));
+            }
         }
-        source.log.close().await;
+        log.close().await;
         report(context, &figures)
     }
 }
@@ -136,24 +149,31 @@ impl Bench {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Kind::Log => "log",
             Kind::Null => "null",
-            Kind::Memory => "memory",
             Kind::Sqlite => "sqlite",
+            Kind::Memory => "memory",
         }
     }
 }
 
 async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failure> {
     let store = match kind {
+        Kind::Log => {
+            let meter = Meter::start();
+            null::read(source).await?;
+            return Ok(figure(source, kind, meter.stop(), 0, None));
+        }
         Kind::Null => {
             let meter = Meter::start();
-            let rows = null::fold(source).await?;
-            let measured = meter.stop();
-            return Ok(figure(source, kind, measured, rows.written, digest(rows.tables())));
+            let rows = null::fold(source, false).await?;
+            let folding = rows.folding.as_secs_f64() * 1e6 / source.events as f64;
+            let figure = figure(source, kind, meter.stop(), rows.written, None);
+            return Ok(Figure { fold_cpu_seconds_per_million: Some(folding), ..figure });
         }
         Kind::Memory => Store::memory(),
         Kind::Sqlite => {
-            let options = SqliteOptions::new(folder.join("views.db"));
+            let options = SqliteOptions::new(folder.join(format!("{}.db", source.load.name())));
             Store::open_sqlite(options).await.map_err(|error| Failure::because("the store cannot be opened", &error))?
         }
     };
@@ -185,7 +205,7 @@ async fn one(source: &Source, kind: Kind, folder: &Path) -> Result<Figure, Failu
     }
     store.close().await;
     let rows = tables.iter().map(|(name, rows)| (*name, rows.iter().collect()));
-    Ok(figure(source, kind, measured, rows_written(source) - before, digest(rows)))
+    Ok(figure(source, kind, measured, rows_written(source) - before, Some(digest(rows))))
 }
 
 /// What the runner has counted so far.
@@ -208,14 +228,16 @@ async fn until_level(source: &Source, store: &Store, generation: u32) -> Result<
     }
 }
 
-fn figure(source: &Source, kind: Kind, measured: meter::Measured, written: u64, digest: String) -> Figure {
+fn figure(source: &Source, kind: Kind, measured: meter::Measured, written: u64, digest: Option<String>) -> Figure {
     let million = source.events as f64 / 1e6;
     Figure {
+        load: source.load,
         store: kind,
         events: source.events,
         seconds: measured.seconds,
         events_per_second: source.events as f64 / measured.seconds,
         cpu_seconds_per_million: measured.cpu_seconds / million,
+        fold_cpu_seconds_per_million: None,
         rows_written_per_million: written as f64 / million,
         peak_rss_mb: measured.peak_rss_mb,
         digest,
@@ -245,20 +267,26 @@ fn report(context: &Context, figures: &[Figure]) -> Result<Answer, Failure> {
             .iter()
             .map(|figure| {
                 vec![
+                    figure.load.name().to_owned(),
                     figure.store.name().to_owned(),
                     figure.events.to_string(),
                     format!("{:.0}", figure.events_per_second),
                     format!("{:.2}", figure.cpu_seconds_per_million),
+                    figure.fold_cpu_seconds_per_million.map(|folding| format!("{folding:.2}")).unwrap_or_default(),
                     format!("{:.0}", figure.rows_written_per_million),
                     format!("{:.0}", figure.peak_rss_mb),
-                    figure.digest.clone(),
+                    figure.digest.clone().unwrap_or_default(),
                 ]
             })
             .collect();
-        out.table(&["STORE", "EVENTS", "EVENTS/S", "CPU S/M", "ROWS/M", "PEAK MB", "DIGEST"], &rows)?;
+        out.table(
+            &["LOAD", "STORE", "EVENTS", "EVENTS/S", "CPU S/M", "FOLD S/M", "ROWS/M", "PEAK MB", "DIGEST"],
+            &rows,
+        )?;
     }
     out.flush()?;
-    let agree = figures.windows(2).all(|pair| pair[0].digest == pair[1].digest);
+    let digested: Vec<&Figure> = figures.iter().filter(|figure| figure.digest.is_some()).collect();
+    let agree = digested.windows(2).all(|pair| pair[0].load != pair[1].load || pair[0].digest == pair[1].digest);
     if !agree {
         note("The digests differ: the stores do not hold the same rows, and none of these figures counts.");
     }

@@ -102,9 +102,9 @@ pub(crate) fn encode(values: &[Value], out: &mut Vec<u8>) {
             Value::Long(n) => tagged(out, 2, &n.to_be_bytes()),
             Value::Float(x) => tagged(out, 3, &x.to_be_bytes()),
             Value::Double(x) => tagged(out, 4, &x.to_be_bytes()),
-            Value::Decimal(Decimal { unscaled, scale }) => {
-                tagged(out, 5, &unscaled.to_be_bytes());
-                out.push(*scale);
+            Value::Decimal(d) => {
+                tagged(out, 5, &{ d.unscaled }.to_be_bytes());
+                out.push(d.scale);
             }
             Value::String(text) => sized(out, 6, text.as_bytes()),
             Value::Uuid(id) => tagged(out, 7, id),

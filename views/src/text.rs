@@ -166,7 +166,7 @@ mod tests {
             prop_assert_eq!(parse_decimal(&a.to_string(), scale), Some(a));
             prop_assert_eq!(parse_decimal_key(&decimal_key_text(&a, precision), precision, scale), Some(a));
             let order = decimal_key_text(&a, precision).cmp(&decimal_key_text(&b, precision));
-            prop_assert_eq!(order, a.unscaled.cmp(&b.unscaled));
+            prop_assert_eq!(order, { a.unscaled }.cmp(&{ b.unscaled }));
         }
 
         #[test]

@@ -1,9 +1,17 @@
-//! The events that are measured: documents added, versioned and removed by some users, the same each time.
+//! The events that are measured, the same each time: documents added, versioned and removed, of which most make a row of
+//! their own; and orders, of which many go into one row.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
 use headwater_log::{NewRecord, TopicSpec};
 use headwater_schemas::topic::Topic;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::Source;
@@ -12,32 +20,104 @@ use crate::records;
 
 const SEED: u64 = 3;
 const USERS: usize = 1_000;
+const CUSTOMERS: usize = 5_000;
 /// Records appended at a time.
 const BATCH: usize = 5_000;
 /// 2026-01-01T00:00:00Z, in seconds; an event a second from there.
 const START_S: i64 = 1_767_225_600;
 
-/// Writes the events to the log.
-pub(super) async fn fill(source: &Source) -> Result<(), Failure> {
-    let cannot = |error: &dyn std::error::Error| Failure::because("the events cannot be written", error);
-    for plan in &source.topology.topics {
-        let topic = &plan.topic;
-        let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
-        source.log.ensure_topic(&spec).await.map_err(|error| cannot(&error))?;
+/// The files of the project of orders.
+const ORDERS: [(&str, &str); 4] = [
+    ("headwater.yaml", include_str!("orders/headwater.yaml")),
+    ("schemas/order/topic.yaml", include_str!("orders/topic.yaml")),
+    ("schemas/order/OrderPlaced.avsc", include_str!("orders/OrderPlaced.avsc")),
+    ("pipelines/order/topology.yaml", include_str!("orders/topology.yaml")),
+];
+
+/// What is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Load {
+    // First, because it leaves the process small.
+    /// A keyed aggregate: one view, a row for each of 5,000 customers
+    Orders,
+    /// The document domain: four views an event, few events a row
+    Documents,
+}
+
+impl Load {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Load::Documents => "documents",
+            Load::Orders => "orders",
+        }
     }
-    let mut random = StdRng::seed_from_u64(SEED);
-    let mut live: Vec<usize> = Vec::new();
-    let mut added = 0;
-    let mut batch = Vec::with_capacity(BATCH);
-    for index in 0..source.events {
-        // Six added, three versioned, one removed of ten.
-        let (event, fields) = match random.random_range(0..10) {
-            6..9 if !live.is_empty() => {
-                let document = live[random.random_range(0..live.len())];
-                ("VersionAdded", version(&mut random, document, index))
+
+    /// The topology that folds it: the project's own, or that of the orders, laid out under `folder`.
+    pub(super) fn topology(self, project: &Project, folder: &Path) -> Result<Arc<Topology>, Failure> {
+        match self {
+            Load::Documents => named(project, "document"),
+            Load::Orders => {
+                let folder = folder.join("orders");
+                for (name, text) in ORDERS {
+                    let path = folder.join(name);
+                    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+                    let written = made.and_then(|()| std::fs::write(&path, text));
+                    written.map_err(|error| Failure::because("the bench's own project cannot be written", &error))?;
+                }
+                let project = Project::load(&folder, None).map_err(|report| Failure::new(report.to_string()))?;
+                named(&project, "order")
             }
-            9 if !live.is_empty() => {
-                let document = live.swap_remove(random.random_range(0..live.len()));
+        }
+    }
+
+    /// Writes the events to the log.
+    pub(super) async fn fill(self, source: &Source) -> Result<(), Failure> {
+        let cannot = |error: &dyn std::error::Error| Failure::because("the events cannot be written", error);
+        for plan in &source.topology.topics {
+            let topic = &plan.topic;
+            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            source.log.ensure_topic(&spec).await.map_err(|error| cannot(&error))?;
+        }
+        let mut random = StdRng::seed_from_u64(SEED);
+        let mut documents = Documents::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        for index in 0..source.events {
+            let (topic, event, fields) = match self {
+                Load::Documents => documents.next(&mut random, index),
+                Load::Orders => ("order", "OrderPlaced", order(&mut random, index)),
+            };
+            batch.push(record(source, event, &fields).await?);
+            if batch.len() == BATCH || index + 1 == source.events {
+                let records = std::mem::take(&mut batch);
+                source.log.append_all(topic, records).await.map_err(|error| cannot(&error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(project: &Project, name: &str) -> Result<Arc<Topology>, Failure> {
+    let topology = project.topologies.iter().find(|topology| topology.name == name);
+    topology.cloned().ok_or_else(|| Failure::new(format!("no topology is called {name}")))
+}
+
+#[derive(Default)]
+struct Documents {
+    live: Vec<usize>,
+    added: usize,
+}
+
+impl Documents {
+    /// Six added, three versioned, one removed of ten.
+    fn next(&mut self, random: &mut StdRng, index: usize) -> (&'static str, &'static str, Json) {
+        let (event, fields) = match random.random_range(0..10) {
+            6..9 if !self.live.is_empty() => {
+                let document = self.live[random.random_range(0..self.live.len())];
+                ("VersionAdded", version(random, document, index))
+            }
+            9 if !self.live.is_empty() => {
+                let document = self.live.swap_remove(random.random_range(0..self.live.len()));
                 let user = random.random_range(0..USERS);
                 (
                     "DocumentRemoved",
@@ -45,18 +125,13 @@ pub(super) async fn fill(source: &Source) -> Result<(), Failure> {
                 )
             }
             _ => {
-                live.push(added);
-                added += 1;
-                ("DocumentAdded", version(&mut random, added - 1, index))
+                self.live.push(self.added);
+                self.added += 1;
+                ("DocumentAdded", version(random, self.added - 1, index))
             }
         };
-        batch.push(record(source, event, &fields).await?);
-        if batch.len() == BATCH || index + 1 == source.events {
-            let records = std::mem::take(&mut batch);
-            source.log.append_all("document", records).await.map_err(|error| cannot(&error))?;
-        }
+        ("document", event, fields)
     }
-    Ok(())
 }
 
 fn version(random: &mut StdRng, document: usize, index: usize) -> Json {
@@ -68,8 +143,18 @@ fn version(random: &mut StdRng, document: usize, index: usize) -> Json {
     })
 }
 
-fn id(document: usize) -> String {
-    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &document.to_be_bytes()).to_string()
+fn order(random: &mut StdRng, index: usize) -> Json {
+    let customer = random.random_range(0..CUSTOMERS);
+    let (whole, cents) = (random.random_range(1..500), random.random_range(0..100));
+    json!({
+        "customer_id": format!("customer-{customer}"), "order_id": id(index),
+        "product": format!("product-{}", random.random_range(0..300)), "quantity": random.random_range(1..10),
+        "price": format!("{whole}.{cents:02}"), "paid": random.random_bool(0.9), "at": at(index),
+    })
+}
+
+fn id(number: usize) -> String {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &number.to_be_bytes()).to_string()
 }
 
 fn at(index: usize) -> String {

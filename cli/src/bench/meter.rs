@@ -1,9 +1,8 @@
 //! CPU time and memory of this process, as Linux tells it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What `/proc/self/stat` counts CPU time in: a hundredth of a second, on every Linux (`getconf CLK_TCK`).
-const TICKS_PER_SECOND: f64 = 100.0;
+use rustix::time::{ClockId, clock_gettime};
 
 pub(super) struct Meter {
     started: Instant,
@@ -33,13 +32,14 @@ impl Meter {
     }
 }
 
-/// User and system time of all threads; 0 where there is no /proc.
+/// What this thread has computed so far, to the nanosecond.
+pub(super) fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// User and system time of all threads.
 fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name is in parentheses and may hold anything; fields are counted after it.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    ticks.sum::<f64>() / TICKS_PER_SECOND
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default().as_secs_f64()
 }
 
 fn peak_rss_mb() -> f64 {

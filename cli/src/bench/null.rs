@@ -1,150 +1,207 @@
-//! Decode and fold alone: the rows stay in maps, so that what is left is the engine's own cost.
+//! A fold without a store: decode and fold alone, a partition after the other. Rows are kept only where the fold reads
+//! them back, as any store would have to; what is never read is dropped, unless the rows are to be digested.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 use headwater_engine::batch::{Batch, Decoder, Positions, Record};
 use headwater_engine::fold::{Fold, Step};
 use headwater_engine::plan::Topology;
 use headwater_engine::table::{Key, Row, Table, ViewWrites};
-use headwater_log::Partition;
+use headwater_log::{Offset, Partition};
 use headwater_schemas::Value;
+use rustc_hash::FxHashMap;
 
 use super::Source;
+use super::meter::thread_cpu;
 use crate::failure::Failure;
 
+/// As the runner's.
 const BATCH_RECORDS: usize = 10_000;
 const BATCH_BYTES: usize = 16 << 20;
 
-/// The rows of a view, by partition key, then by clustering key.
-type View = HashMap<Vec<u8>, BTreeMap<Vec<u8>, Row>>;
+/// Bytes that differ where keys differ.
+type KeyBytes = Box<[u8]>;
+
+/// The rows of a view.
+#[derive(Default)]
+struct View {
+    rows: FxHashMap<KeyBytes, Row>,
+    /// The keys of a partition; only where whole partitions are deleted.
+    partitions: FxHashMap<KeyBytes, Vec<KeyBytes>>,
+    /// Some of its rows were asked for, or all are wanted.
+    kept: bool,
+}
 
 /// The rows of every view.
 pub(super) struct Rows<'t> {
-    topology: &'t Topology,
+    topology: &'t Arc<Topology>,
     views: Vec<View>,
     pub(super) written: u64,
+    /// What decoding and folding alone have cost, without reading the log.
+    pub(super) folding: Duration,
 }
 
-/// Folds the whole log, a partition after the other.
-pub(super) async fn fold(source: &Source) -> Result<Rows<'_>, Failure> {
+/// Reads the whole log and drops it: what the other paths pay for their events.
+pub(super) async fn read(source: &Source) -> Result<(), Failure> {
+    let mut reader = Reader::new(source);
+    while !reader.next().await?.is_empty() {}
+    Ok(())
+}
+
+/// Folds the whole log. `keep_all`: every row is kept, for the digest.
+pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Failure> {
     let topology = &source.topology;
     let mut decoder = Decoder::new(topology.clone());
-    let mut rows = Rows { topology, views: topology.views.iter().map(|_| HashMap::new()).collect(), written: 0 };
+    let views = topology.views.iter().map(|_| View { kept: keep_all, ..View::default() }).collect();
+    let mut rows = Rows { topology, views, written: 0, folding: Duration::ZERO };
     let mut next = Positions::new();
-    for (index, plan) in topology.topics.iter().enumerate() {
-        for partition in 0..plan.topic.partitions {
-            let partition = Partition(i32::try_from(partition).unwrap_or(i32::MAX));
-            fold_partition(source, index, partition, &mut decoder, &mut next, &mut rows).await?;
-        }
-    }
-    Ok(rows)
-}
-
-async fn fold_partition(
-    source: &Source,
-    topic: usize,
-    partition: Partition,
-    decoder: &mut Decoder,
-    next: &mut Positions,
-    rows: &mut Rows<'_>,
-) -> Result<(), Failure> {
-    let name = &source.topology.topics[topic].topic.name;
-    let mut from = headwater_log::Offset(0);
+    let mut reader = Reader::new(source);
     loop {
-        let read = source.log.read(name, partition, from, BATCH_RECORDS, BATCH_BYTES).await;
-        let read = read.map_err(|error| Failure::because("the bench's log cannot be read", &error))?;
-        let Some(last) = read.last() else { return Ok(()) };
-        from = last.offset.next();
-        let records: Vec<Record> = read
-            .into_iter()
-            .map(|record| Record {
-                topic,
-                partition: partition.0,
-                offset: record.offset.0,
-                timestamp_ms: record.timestamp_ms,
-                key: record.key,
-                payload: record.payload,
-                headers: Vec::new(),
-            })
-            .collect();
+        let records = reader.next().await?;
+        if records.is_empty() {
+            return Ok(rows);
+        }
         for (topic, id) in decoder.unlearned(&records) {
             let writer = source.registry.by_id(id).await;
             let writer = writer.map_err(|error| Failure::because("the registry does not answer", &error))?;
             decoder.learn(topic, id, &writer);
         }
-        let mut fold = Fold::new(source.topology.clone(), Batch::decode(decoder, records, next), &|_| None);
-        loop {
-            match fold.step() {
-                Step::Read(needs) => {
-                    let found = needs.iter().map(|(view, keys)| keys.iter().map(|key| rows.get(*view, key)).collect());
-                    fold.supply(found.collect());
-                }
-                Step::Done(outcome) => {
-                    rows.write(outcome.writes);
-                    break;
-                }
+        let before = thread_cpu();
+        rows.fold(Batch::decode(&decoder, records, &mut next));
+        rows.folding += thread_cpu().saturating_sub(before);
+    }
+}
+
+/// Reads the partitions of every topic, one after another.
+struct Reader<'s> {
+    source: &'s Source,
+    /// The partitions left, and where the last of them is read on.
+    left: Vec<(usize, Partition)>,
+    from: Offset,
+}
+
+impl<'s> Reader<'s> {
+    fn new(source: &'s Source) -> Self {
+        let topics = source.topology.topics.iter().enumerate();
+        let partitions = topics.flat_map(|(topic, plan)| {
+            let count = i32::try_from(plan.topic.partitions).unwrap_or(i32::MAX);
+            (0..count).map(move |partition| (topic, Partition(partition)))
+        });
+        Self { source, left: partitions.collect(), from: Offset(0) }
+    }
+
+    /// The next records; none after the last.
+    async fn next(&mut self) -> Result<Vec<Record>, Failure> {
+        while let Some(&(topic, partition)) = self.left.last() {
+            let name = &self.source.topology.topics[topic].topic.name;
+            let read = self.source.log.read(name, partition, self.from, BATCH_RECORDS, BATCH_BYTES).await;
+            let read = read.map_err(|error| Failure::because("the bench's log cannot be read", &error))?;
+            if let Some(last) = read.last() {
+                self.from = last.offset.next();
+                return Ok(read.into_iter().map(|record| incoming(topic, partition, record)).collect());
             }
+            self.left.pop();
+            self.from = Offset(0);
         }
+        Ok(Vec::new())
+    }
+}
+
+fn incoming(topic: usize, partition: Partition, record: headwater_log::Record) -> Record {
+    Record {
+        topic,
+        partition: partition.0,
+        offset: record.offset.0,
+        timestamp_ms: record.timestamp_ms,
+        key: record.key,
+        payload: record.payload,
+        headers: Vec::new(),
     }
 }
 
 impl Rows<'_> {
-    fn get(&self, view: usize, key: &Key) -> Option<Row> {
-        let (partition, clustering) = self.place(view, key);
-        self.views[view].get(&partition)?.get(&clustering).cloned()
+    fn fold(&mut self, batch: Batch) {
+        let mut fold = Fold::new(self.topology.clone(), batch, &|_| None);
+        loop {
+            match fold.step() {
+                Step::Read(needs) => {
+                    fold.supply(needs.iter().map(|(view, keys)| self.get(*view, keys)).collect());
+                }
+                Step::Done(outcome) => return self.write(outcome.writes),
+            }
+        }
+    }
+
+    fn get(&mut self, view: usize, keys: &[Key]) -> Vec<Option<Row>> {
+        let view = &mut self.views[view];
+        view.kept = true;
+        let mut bytes = Vec::new();
+        let found = keys.iter().map(|key| {
+            bytes.clear();
+            encode(key, &mut bytes);
+            view.rows.get(bytes.as_slice()).cloned()
+        });
+        found.collect()
     }
 
     fn write(&mut self, writes: Vec<ViewWrites>) {
         for write in writes {
-            let view = write.view;
             self.written += (write.partition_deletes.len() + write.deletes.len() + write.puts.len()) as u64;
-            for (key, _) in &write.partition_deletes {
-                let mut partition = Vec::new();
-                key.iter().for_each(|value| encode(value, &mut partition));
-                self.views[view].remove(&partition);
-            }
-            for (key, _) in &write.deletes {
-                let (partition, clustering) = self.place(view, key);
-                if let Some(rows) = self.views[view].get_mut(&partition) {
-                    rows.remove(&clustering);
-                }
-            }
-            for row in write.puts {
-                let (partition, clustering) = self.place(view, row.key(self.table(view)));
-                self.views[view].entry(partition).or_default().insert(clustering, row);
+            let plan = &self.topology.views[write.view];
+            let view = &mut self.views[write.view];
+            if view.kept {
+                view.write(&plan.table, plan.deletes_partitions, write);
             }
         }
-    }
-
-    fn table(&self, view: usize) -> &Table {
-        &self.topology.views[view].table
-    }
-
-    fn place(&self, view: usize, key: &[Value]) -> (Vec<u8>, Vec<u8>) {
-        let (mut partition, mut clustering) = (Vec::new(), Vec::new());
-        for (index, value) in key.iter().enumerate() {
-            encode(value, if index < self.table(view).partition { &mut partition } else { &mut clustering });
-        }
-        (partition, clustering)
     }
 
     /// The visible rows, by view.
     pub(super) fn tables(&self) -> impl Iterator<Item = (&str, Vec<&Row>)> {
         self.views.iter().zip(&self.topology.views).map(|(rows, view)| {
-            let visible = rows.values().flat_map(BTreeMap::values).filter(|row| !row.hidden);
+            let visible = rows.rows.values().filter(|row| !row.hidden);
             (view.table.name.as_str(), visible.collect())
         })
     }
 }
 
-/// Bytes that differ where keys differ; the document domain's keys are text, numbers and instants.
-fn encode(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::String(text) => {
-            out.extend_from_slice(&(text.len() as u64).to_be_bytes());
-            out.extend_from_slice(text.as_bytes());
+impl View {
+    fn write(&mut self, table: &Table, deletes_partitions: bool, write: ViewWrites) {
+        for (key, _) in &write.partition_deletes {
+            for key in self.partitions.remove(&bytes(key)).unwrap_or_default() {
+                self.rows.remove(&key);
+            }
         }
-        Value::Long(number) | Value::Timestamp(number) => out.extend_from_slice(&number.to_be_bytes()),
-        other => out.extend_from_slice(format!("{other:?};").as_bytes()),
+        for (key, _) in &write.deletes {
+            self.rows.remove(&bytes(key));
+        }
+        for row in write.puts {
+            let key = bytes(row.key(table));
+            if deletes_partitions {
+                let partition = bytes(&row.key(table)[..table.partition]);
+                self.partitions.entry(partition).or_default().push(key.clone());
+            }
+            self.rows.insert(key, row);
+        }
+    }
+}
+
+fn bytes(key: &[Value]) -> KeyBytes {
+    let mut bytes = Vec::new();
+    encode(key, &mut bytes);
+    bytes.into()
+}
+
+/// The keys of both loads are text, numbers and instants.
+fn encode(key: &[Value], out: &mut Vec<u8>) {
+    for value in key {
+        match value {
+            Value::String(text) => {
+                out.extend_from_slice(&(text.len() as u64).to_be_bytes());
+                out.extend_from_slice(text.as_bytes());
+            }
+            Value::Long(number) | Value::Timestamp(number) => out.extend_from_slice(&number.to_be_bytes()),
+            other => out.extend_from_slice(format!("{other:?};").as_bytes()),
+        }
     }
 }

@@ -15,6 +15,10 @@ use headwater_schemas::encode::encode;
 use headwater_schemas::json;
 use headwater_schemas::wire::{self, SchemaId};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EVENTS: usize = 10_000;
 
 /// Ten thousand events on this many documents.

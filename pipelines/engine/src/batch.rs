@@ -14,6 +14,7 @@ use headwater_schemas::plan::DecodePlan;
 use headwater_schemas::topic::write_key;
 use headwater_schemas::wire::{self, SchemaId};
 use headwater_schemas::{Value, ValueRef};
+use rustc_hash::FxHashMap;
 use self_cell::self_cell;
 
 use crate::plan::Topology;
@@ -49,12 +50,12 @@ enum Meaning {
 pub struct Decoder {
     topology: Arc<Topology>,
     /// By topic, then schema id.
-    meanings: Vec<HashMap<SchemaId, Meaning>>,
+    meanings: Vec<FxHashMap<SchemaId, Meaning>>,
 }
 
 impl Decoder {
     pub fn new(topology: Arc<Topology>) -> Self {
-        let meanings = topology.topics.iter().map(|_| HashMap::new()).collect();
+        let meanings = topology.topics.iter().map(|_| FxHashMap::default()).collect();
         Self { topology, meanings }
     }
 
@@ -164,8 +165,13 @@ impl Batch {
         let source = Source { records, bump: Bump::new() };
         let cell = Cell::new(source, |source| {
             let mut counts = Counts::default();
-            let entries = source.records.iter().map(|record| entry(decoder, record, &source.bump, next, &mut counts));
-            Entries { entries: entries.collect(), counts }
+            let mut entries = Vec::with_capacity(source.records.len());
+            // Records come in runs of one partition: its position is looked up once a run.
+            for run in source.records.chunk_by(|a, b| (a.topic, a.partition) == (b.topic, b.partition)) {
+                let next = next.entry((run[0].topic, run[0].partition)).or_insert(run[0].offset);
+                entries.extend(run.iter().map(|record| entry(decoder, record, &source.bump, next, &mut counts)));
+            }
+            Entries { entries, counts }
         });
         Self { cell }
     }
@@ -188,14 +194,7 @@ impl Batch {
     }
 }
 
-fn entry<'a>(
-    decoder: &Decoder,
-    record: &'a Record,
-    bump: &'a Bump,
-    next: &mut Positions,
-    counts: &mut Counts,
-) -> Entry<'a> {
-    let next = next.entry((record.topic, record.partition)).or_insert(record.offset);
+fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i64, counts: &mut Counts) -> Entry<'a> {
     if record.offset < *next {
         counts.duplicates += 1;
         return Entry::Skipped;

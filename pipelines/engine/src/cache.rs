@@ -21,6 +21,8 @@ pub struct Cache {
     len: usize,
     hits: u64,
     misses: u64,
+    /// The bytes of the key that is looked for.
+    wanted: Vec<u8>,
 }
 
 /// A key's bytes: equal where the keys are.
@@ -30,7 +32,16 @@ impl Cache {
     /// A cache of at most about `limit` rows.
     pub fn new(topology: Arc<Topology>, limit: usize) -> Self {
         let maps = || topology.views.iter().map(|_| HashMap::new()).collect();
-        Self { young: maps(), old: maps(), topology, limit: limit.max(2), len: 0, hits: 0, misses: 0 }
+        Self {
+            young: maps(),
+            old: maps(),
+            topology,
+            limit: limit.max(2),
+            len: 0,
+            hits: 0,
+            misses: 0,
+            wanted: Vec::new(),
+        }
     }
 
     /// What is known of a row: `Some(None)` is a row known to be absent.
@@ -38,12 +49,13 @@ impl Cache {
         if !self.holds(view) {
             return None;
         }
-        let encoded = encode(key);
-        if let Some(row) = self.young[view].get(&encoded) {
+        self.wanted.clear();
+        crate::fold::encode_key(key, &mut self.wanted);
+        if let Some(row) = self.young[view].get(self.wanted.as_slice()) {
             self.hits += 1;
             return Some(row.clone());
         }
-        let Some(row) = self.old[view].remove(&encoded) else {
+        let Some((encoded, row)) = self.old[view].remove_entry(self.wanted.as_slice()) else {
             self.misses += 1;
             return None;
         };

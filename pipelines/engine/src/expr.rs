@@ -196,6 +196,14 @@ impl Expr {
         }
     }
 
+    /// The slot whose value, as it is, this is.
+    pub(crate) fn as_slot(&self) -> Option<usize> {
+        match self.value {
+            Arg::Slot { index, .. } => Some(index),
+            _ => None,
+        }
+    }
+
     /// The slots that it may read, in ascending order, each once.
     pub fn slots(&self) -> &[usize] {
         &self.slots

@@ -1,5 +1,7 @@
 //! The unread rest of a message and the few ways to read from it. Nothing here trusts the bytes.
 
+use ascii::AsciiStr;
+
 use super::Malformed;
 
 /// Items that take no bytes (empty records) are free to claim; a message may claim this many.
@@ -42,6 +44,7 @@ impl<'a> Cursor<'a> {
         Ok(*head)
     }
 
+    /// One byte and two are most of them: lengths, small numbers, indexes of branches.
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
         match self.rest {
@@ -49,23 +52,16 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(*byte))
             }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0u64;
-        for (i, byte) in self.rest.iter().take(10).enumerate() {
-            if i == 9 && *byte > 1 {
-                return Err(Malformed::VarintTooLong);
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
             }
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if *byte < 0x80 {
-                self.rest = &self.rest[i + 1..];
-                return Ok(value);
+            _ => {
+                let (value, rest) = long_varint(self.rest)?;
+                self.rest = rest;
+                Ok(value)
             }
         }
-        Err(Malformed::Truncated)
     }
 
     #[inline]
@@ -85,13 +81,14 @@ impl<'a> Cursor<'a> {
         self.take(length)
     }
 
+    /// Text is mostly ASCII, which is told in a few steps of eight bytes.
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let bytes = self.bytes()?;
-        if bytes.contains(&0) {
-            return Err(Malformed::NulInText);
+        match AsciiStr::from_ascii(bytes) {
+            Ok(ascii) if !holds_nul(bytes) => Ok(ascii.as_str()),
+            _ => wide_text(bytes),
         }
-        std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)
     }
 
     #[inline]
@@ -142,5 +139,112 @@ impl<'a> Cursor<'a> {
             Some(left) if left != self.rest.len() => Err(Malformed::WrongBlockSize),
             _ => Ok(()),
         }
+    }
+}
+
+/// The highest bit of each of eight bytes.
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+
+/// A number of up to eight bytes, where as many are left, without a loop; the others a byte at a time.
+#[inline]
+fn long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let Some(word) = bytes.first_chunk().map(|eight| u64::from_le_bytes(*eight)) else { return varint_by_byte(bytes) };
+    let ends = !word & HIGH_BITS;
+    if ends == 0 {
+        return varint_by_byte(bytes);
+    }
+    let rest = bytes.get(ends.trailing_zeros() as usize / 8 + 1..).unwrap_or_default();
+    // All bits up to that of the last byte's end; then groups of seven are closed up, two by two.
+    let word = word & (ends ^ (ends - 1)) & !HIGH_BITS;
+    let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+    Ok((word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4, rest))
+}
+
+fn varint_by_byte(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut value = 0u64;
+    for (i, byte) in bytes.iter().take(10).enumerate() {
+        if i == 9 && *byte > 1 {
+            return Err(Malformed::VarintTooLong);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if *byte < 0x80 {
+            return Ok((value, &bytes[i + 1..]));
+        }
+    }
+    Err(Malformed::Truncated)
+}
+
+/// Of ASCII only: a byte that is not zero stays below 0x80 when one is taken from it, and lends nothing to the next.
+#[inline]
+fn holds_nul(ascii: &[u8]) -> bool {
+    let (words, rest) = ascii.as_chunks::<8>();
+    let found =
+        words.iter().fold(0, |found, word| found | u64::from_le_bytes(*word).wrapping_sub(LOW_BITS)) & HIGH_BITS;
+    match ascii.last_chunk() {
+        // The last eight, some of them seen already.
+        Some(last) => (found | u64::from_le_bytes(*last).wrapping_sub(LOW_BITS)) & HIGH_BITS != 0,
+        None => rest.contains(&0),
+    }
+}
+
+#[cold]
+fn wide_text(bytes: &[u8]) -> Result<&str, Malformed> {
+    match std::str::from_utf8(bytes) {
+        _ if bytes.contains(&0) => Err(Malformed::NulInText),
+        Ok(text) => Ok(text),
+        Err(_) => Err(Malformed::NotUtf8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_the_same_by_words_and_by_bytes() {
+        for bits in 0..=64u32 {
+            let number = u64::MAX.checked_shr(64 - bits).unwrap_or(0) & 0xdead_beef_1234_5679;
+            let mut bytes = vec![];
+            let mut left = number;
+            while left >= 0x80 {
+                bytes.push(left as u8 | 0x80);
+                left >>= 7;
+            }
+            bytes.push(left as u8);
+            for after in 0..10 {
+                let mut message = bytes.clone();
+                message.resize(bytes.len() + after, 0xff);
+                let mut cursor = Cursor::new(&message);
+                assert_eq!(cursor.varint(), Ok(number));
+                assert_eq!(cursor.rest().len(), after);
+                assert_eq!(varint_by_byte(&message).map(|(n, rest)| (n, rest.len())), Ok((number, after)));
+            }
+            for cut in 0..bytes.len() {
+                assert_eq!(Cursor::new(&bytes[..cut]).varint(), Err(Malformed::Truncated));
+            }
+        }
+        assert_eq!(Cursor::new(&[0xff; 12]).varint(), Err(Malformed::VarintTooLong));
+    }
+
+    #[test]
+    fn text_is_refused_for_a_nul_wherever_it_stands() {
+        for length in 0..40 {
+            let mut message = vec![length as u8 * 2];
+            message.extend((1..=length as u8).map(|n| n.wrapping_mul(37) & 0x7f | 1));
+            let text = std::str::from_utf8(&message[1..]).unwrap().to_owned();
+            assert_eq!(Cursor::new(&message).text(), Ok(text.as_str()));
+            for at in 1..=length {
+                let mut with_nul = message.clone();
+                with_nul[at] = 0;
+                assert_eq!(Cursor::new(&with_nul).text(), Err(Malformed::NulInText), "{length}, {at}");
+                let mut broken = message.clone();
+                broken[at] = 0xff;
+                assert_eq!(Cursor::new(&broken).text(), Err(Malformed::NotUtf8), "{length}, {at}");
+            }
+        }
+        assert_eq!(Cursor::new("\u{c}Zoë ☂".as_bytes()).text(), Err(Malformed::NotUtf8));
+        assert_eq!(Cursor::new("\u{10}Zoë ☂".as_bytes()).text(), Ok("Zoë ☂"));
     }
 }

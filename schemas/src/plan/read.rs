@@ -116,10 +116,10 @@ impl Program {
         bump: &'a Bump,
         depth: usize,
     ) -> Result<&'a [ValueRef<'a>], Malformed> {
-        let row = bump.alloc_slice_fill_with(plan.width, |_| ValueRef::Null);
+        let row = bump.alloc_slice_fill_copy(plan.width, ValueRef::Null);
         for step in &plan.steps {
             match step.op {
-                Op::Read(read) => row[step.slot as usize] = self.read(read, cursor, bump, depth)?,
+                Op::Read(read) => self.read(read, cursor, bump, depth, &mut row[step.slot as usize])?,
                 Op::Skip(skip) => self.skip(skip, cursor, depth)?,
             }
         }
@@ -136,48 +136,59 @@ impl Program {
     pub(super) fn failing_step(&self, plan: &RecordPlan, body: &[u8], bump: &Bump) -> Option<usize> {
         let mut cursor = Cursor::new(body);
         plan.steps.iter().position(|step| match step.op {
-            Op::Read(read) => self.read(read, &mut cursor, bump, 0).is_err(),
+            Op::Read(read) => self.value(read, &mut cursor, bump, 0).is_err(),
             Op::Skip(skip) => self.skip(skip, &mut cursor, 0).is_err(),
         })
     }
 
+    /// Into `out`, which holds null: a value is larger than the registers that would return it.
     #[inline]
     fn read<'a>(
+        &self,
+        mut read: Read,
+        cursor: &mut Cursor<'a>,
+        bump: &'a Bump,
+        depth: usize,
+        out: &mut ValueRef<'a>,
+    ) -> Result<(), Malformed> {
+        // Of a union of null and another, the other: read as if it stood there alone.
+        if let Read::NullOr(inner) | Read::OrNull(inner) = read {
+            let value = u64::from(matches!(read, Read::NullOr(_)));
+            match cursor.varint()? {
+                // Zigzag: the branches 0 and 1 are the numbers 0 and 2.
+                index @ (0 | 2) if index >> 1 == value => read = self.reads[inner as usize],
+                0 | 2 => return Ok(()),
+                _ => return Err(Malformed::NoSuchBranch),
+            }
+        }
+        *out = match read {
+            Read::Text => ValueRef::String(cursor.text()?),
+            Read::Long => ValueRef::Long(cursor.long()?),
+            Read::Int => ValueRef::Long(cursor.int()?.into()),
+            Read::Micros => ValueRef::Timestamp(cursor.long()?),
+            Read::Millis => ValueRef::Timestamp(millis(cursor.long()?)?),
+            Read::Boolean => ValueRef::Boolean(cursor.boolean()?),
+            Read::Float => ValueRef::Float(f32::from_le_bytes(cursor.array()?)),
+            Read::Double => ValueRef::Double(f64::from_le_bytes(cursor.array()?)),
+            Read::Date => ValueRef::Date(cursor.int()?),
+            Read::Bytes => ValueRef::Bytes(cursor.bytes()?),
+            Read::Decimal { precision, scale } => decimal(cursor.bytes()?, precision, scale)?,
+            _ => self.read_rarer(read, cursor, bump, depth)?,
+        };
+        Ok(())
+    }
+
+    /// One value, returned: of an item, a branch, a step that failed.
+    fn value<'a>(
         &self,
         read: Read,
         cursor: &mut Cursor<'a>,
         bump: &'a Bump,
         depth: usize,
     ) -> Result<ValueRef<'a>, Malformed> {
-        Ok(match read {
-            Read::Null => ValueRef::Null,
-            Read::Boolean => ValueRef::Boolean(cursor.boolean()?),
-            Read::Int => ValueRef::Long(cursor.int()?.into()),
-            Read::Long => ValueRef::Long(cursor.long()?),
-            Read::Float => ValueRef::Float(f32::from_le_bytes(cursor.array()?)),
-            Read::Double => ValueRef::Double(f64::from_le_bytes(cursor.array()?)),
-            Read::Text => ValueRef::String(cursor.text()?),
-            Read::Bytes => ValueRef::Bytes(cursor.bytes()?),
-            Read::Fixed(size) => ValueRef::Bytes(cursor.take(size as usize)?),
-            Read::Enum(table) => self.symbol(table, cursor, bump)?,
-            Read::Decimal { precision, scale } => decimal(cursor.bytes()?, precision, scale)?,
-            Read::FixedDecimal { size, precision, scale } => decimal(cursor.take(size as usize)?, precision, scale)?,
-            Read::UuidBytes => ValueRef::Uuid(cursor.array()?),
-            Read::Date => ValueRef::Date(cursor.int()?),
-            Read::Millis => ValueRef::Timestamp(millis(cursor.long()?)?),
-            Read::Micros => ValueRef::Timestamp(cursor.long()?),
-            Read::NullOr(inner) => match cursor.long()? {
-                0 => ValueRef::Null,
-                1 => self.read(self.reads[inner as usize], cursor, bump, depth)?,
-                _ => return Err(Malformed::NoSuchBranch),
-            },
-            Read::OrNull(inner) => match cursor.long()? {
-                0 => self.read(self.reads[inner as usize], cursor, bump, depth)?,
-                1 => ValueRef::Null,
-                _ => return Err(Malformed::NoSuchBranch),
-            },
-            _ => self.read_rarer(read, cursor, bump, depth)?,
-        })
+        let mut value = ValueRef::Null;
+        self.read(read, cursor, bump, depth, &mut value)?;
+        Ok(value)
     }
 
     #[inline(never)]
@@ -189,6 +200,11 @@ impl Program {
         depth: usize,
     ) -> Result<ValueRef<'a>, Malformed> {
         Ok(match read {
+            Read::Null => ValueRef::Null,
+            Read::Fixed(size) => ValueRef::Bytes(cursor.take(size as usize)?),
+            Read::Enum(table) => self.symbol(table, cursor, bump)?,
+            Read::FixedDecimal { size, precision, scale } => decimal(cursor.take(size as usize)?, precision, scale)?,
+            Read::UuidBytes => ValueRef::Uuid(cursor.array()?),
             Read::IntToFloat => ValueRef::Float(cursor.int()? as f32),
             Read::IntToDouble => ValueRef::Double(cursor.int()?.into()),
             Read::LongToFloat => ValueRef::Float(cursor.long()? as f32),
@@ -209,13 +225,13 @@ impl Program {
             Read::Union(union) => {
                 let index = cursor.index(Malformed::NoSuchBranch)?;
                 let branch = self.unions[union as usize].get(index).ok_or(Malformed::NoSuchBranch)?;
-                self.read(branch.ok_or(Malformed::BranchNotRead)?, cursor, bump, depth)?
+                self.value(branch.ok_or(Malformed::BranchNotRead)?, cursor, bump, depth)?
             }
             Read::Branch { branch, read } => {
-                let value = self.read(self.reads[read as usize], cursor, bump, depth)?;
+                let value = self.value(self.reads[read as usize], cursor, bump, depth)?;
                 ValueRef::Branch(branch, bump.alloc(value))
             }
-            simple => self.read(simple, cursor, bump, depth)?,
+            simple => self.value(simple, cursor, bump, depth)?,
         })
     }
 
@@ -238,7 +254,7 @@ impl Program {
         while let Some(block) = cursor.block(smallest)? {
             values.reserve(block.count);
             for _ in 0..block.count {
-                values.push(self.read(item, cursor, bump, depth)?);
+                values.push(self.value(item, cursor, bump, depth)?);
             }
             cursor.end(&block)?;
         }
@@ -259,7 +275,7 @@ impl Program {
             entries.reserve(block.count);
             for _ in 0..block.count {
                 let key = cursor.text()?;
-                entries.push((key, self.read(item, cursor, bump, depth)?));
+                entries.push((key, self.value(item, cursor, bump, depth)?));
             }
             cursor.end(&block)?;
         }

@@ -68,7 +68,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Double(a), Value::Double(b)) => a.partial_cmp(b).unwrap(),
         (Value::Decimal(a), Value::Decimal(b)) => {
             assert_eq!(a.scale, b.scale);
-            a.unscaled.cmp(&b.unscaled)
+            { a.unscaled }.cmp(&{ b.unscaled })
         }
         (Value::String(a), Value::String(b)) => a.as_bytes().cmp(b.as_bytes()),
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),

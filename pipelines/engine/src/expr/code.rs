@@ -207,6 +207,13 @@ impl Code {
         let scale = ty.scale();
         match (self, ty.of()) {
             (Code::Any(arg), _) => arg,
+            // A slot holds the value as it is asked for; the kinds left out may read one type as another.
+            (Code::Bool(Arg::Slot { index, .. }), Some(Type::Boolean))
+            | (Code::Text(Arg::Slot { index, .. }), Some(Type::String | Type::Enum(_)))
+            | (
+                Code::Long(Arg::Slot { index, .. }),
+                Some(Type::Int | Type::Long | Type::Date | Type::TimestampMillis | Type::TimestampMicros),
+            ) => Arg::Slot { index, scale: 0 },
             (Code::Bool(arg), _) => map(arg, |b, _| Ok(ValueRef::Boolean(b))),
             (Code::Text(arg), _) => map(arg, |text, _| Ok(ValueRef::String(text))),
             (Code::Dec(arg), _) => map(arg, move |unscaled, _| Ok(ValueRef::Decimal(Decimal { unscaled, scale }))),

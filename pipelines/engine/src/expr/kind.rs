@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use headwater_schemas::{Decimal, Value, ValueRef};
+use headwater_schemas::{Value, ValueRef};
 
 use super::decimal;
 use super::error::{EvalError, Fault};
@@ -87,10 +87,7 @@ impl<K: Kind> Arg<K> {
     #[inline(always)]
     pub(crate) fn get<'a>(&self, ctx: &Ctx<'_, 'a>) -> Eval<K::Of<'a>> {
         match self {
-            Arg::Slot { index, scale } => match ctx.slots.get(*index) {
-                Some(value) => K::read(value, *scale).map_err(|fault| at_slot(fault, *index)),
-                None => Err(no_slot(*index)),
-            },
+            Arg::Slot { index, scale } => read_slot::<K>(ctx, *index, *scale),
             Arg::Local { scale } => ctx.local.map_or_else(|| Err(no_slot(0)), |value| K::read(value, *scale)),
             Arg::Constant(None) => Ok(None),
             Arg::Constant(Some(owned)) => Ok(Some(K::constant(owned, ctx.bump))),
@@ -159,16 +156,43 @@ pub(crate) fn map<A: Kind, K: Kind>(
     })
 }
 
-/// A node that is null where one of its arguments is.
+/// A node that is null where one of its arguments is. Where the arguments come from is settled here, once: two slots, or
+/// something beside a constant, are most of what is written.
 pub(crate) fn map2<A: Kind, B: Kind, K: Kind>(
     left: Arg<A>,
     right: Arg<B>,
     f: impl for<'a> Fn(A::Of<'a>, B::Of<'a>, &'a Bump) -> Result<K::Of<'a>, Fault> + Send + Sync + 'static,
 ) -> Arg<K> {
-    Arg::computed(move |ctx| match (left.get(ctx)?, right.get(ctx)?) {
-        (Some(left), Some(right)) => f(left, right, ctx.bump).map(Some),
-        _ => Ok(None),
-    })
+    match (left, right) {
+        (Arg::Slot { index: l, scale: ls }, Arg::Slot { index: r, scale: rs }) => {
+            Arg::computed(move |ctx| match (read_slot::<A>(ctx, l, ls)?, read_slot::<B>(ctx, r, rs)?) {
+                (Some(left), Some(right)) => f(left, right, ctx.bump).map(Some),
+                _ => Ok(None),
+            })
+        }
+        (Arg::Slot { index, scale }, Arg::Constant(Some(right))) => {
+            Arg::computed(move |ctx| match read_slot::<A>(ctx, index, scale)? {
+                Some(left) => f(left, B::constant(&right, ctx.bump), ctx.bump).map(Some),
+                None => Ok(None),
+            })
+        }
+        (Arg::Computed(left), Arg::Constant(Some(right))) => Arg::computed(move |ctx| match left(ctx)? {
+            Some(left) => f(A::take(left), B::constant(&right, ctx.bump), ctx.bump).map(Some),
+            None => Ok(None),
+        }),
+        (left, right) => Arg::computed(move |ctx| match (left.get(ctx)?, right.get(ctx)?) {
+            (Some(left), Some(right)) => f(left, right, ctx.bump).map(Some),
+            _ => Ok(None),
+        }),
+    }
+}
+
+#[inline(always)]
+fn read_slot<'a, K: Kind>(ctx: &Ctx<'_, 'a>, index: usize, scale: u8) -> Eval<K::Of<'a>> {
+    match ctx.slots.get(index) {
+        Some(value) => K::read(value, scale).map_err(|fault| at_slot(fault, index)),
+        None => Err(no_slot(index)),
+    }
 }
 
 #[cold]
@@ -357,7 +381,7 @@ impl Kind for Dec {
 #[cold]
 fn rescaled(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
     match value {
-        ValueRef::Decimal(Decimal { unscaled, scale: from }) => match decimal::rescale_exact(*unscaled, *from, scale) {
+        ValueRef::Decimal(d) => match decimal::rescale_exact(d.unscaled, d.scale, scale) {
             Some(unscaled) => Ok(Some(unscaled)),
             None => mismatch("a decimal of its type's scale", value),
         },

@@ -8,10 +8,12 @@ use headwater_schemas::{Value, ValueRef};
 use super::reduce::{self, Sign};
 use super::working::{Change, Touch, Working};
 use super::{Out, position};
-use crate::batch::{Batch, Entry, unfit_for_key};
+use crate::batch::{Batch, Entry, key_value, unfit_for_key};
 use crate::expr::Expr;
-use crate::plan::{AggregateSource, CopiedColumn, CopySource, EventInput, EventSource, Reducer, Role, Topology, View};
-use crate::table::{Row, RowPosition};
+use crate::plan::{
+    AggregateSource, Argument, CopiedColumn, CopySource, EventInput, EventSource, Reducer, Role, Topology, View,
+};
+use crate::table::{Key, Row, RowPosition};
 
 type Failures = Vec<(usize, String)>;
 
@@ -30,13 +32,43 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// The slots that an event's expressions read: the `with` row's columns, then the event's fields.
-fn slots<'a>(with: Option<&'a Row>, columns: usize, event: &'a [ValueRef<'a>], bump: &'a Bump) -> &'a [ValueRef<'a>] {
-    let before = (0..columns).map(|i| with.map_or(ValueRef::Null, |row| row.values[i].borrow(bump)));
-    let mut all = bumpalo::collections::Vec::with_capacity_in(columns + event.len(), bump);
-    all.extend(before);
-    all.extend_from_slice(event);
-    all.into_bump_slice()
+/// The slots that an event's expressions read: the `with` row's columns, those that are `read`, then the event's fields.
+fn slots<'a>(
+    with: Option<&'a Row>,
+    columns: usize,
+    read: &[usize],
+    event: &'a [ValueRef<'a>],
+    bump: &'a Bump,
+) -> &'a [ValueRef<'a>] {
+    let all = bump.alloc_slice_fill_copy(columns + event.len(), ValueRef::Null);
+    if let Some(row) = with {
+        for &column in read {
+            all[column] = row.values[column].borrow(bump);
+        }
+    }
+    all[columns..].copy_from_slice(event);
+    all
+}
+
+/// A row's columns as slots, those that are `read`; the others are null.
+fn row_slots<'a>(row: &'a Row, read: &[usize], bump: &'a Bump) -> &'a [ValueRef<'a>] {
+    let slots = bump.alloc_slice_fill_copy(row.values.len(), ValueRef::Null);
+    for &column in read {
+        slots[column] = row.values[column].borrow(bump);
+    }
+    slots
+}
+
+/// The columns among the first `columns` slots that expressions read.
+fn columns_read<'e>(exprs: impl Iterator<Item = &'e Expr>, columns: usize) -> Vec<usize> {
+    let mut read: Vec<usize> = exprs.flat_map(Expr::slots).copied().filter(|&slot| slot < columns).collect();
+    read.sort_unstable();
+    read.dedup();
+    read
+}
+
+fn expressions(argument: &Argument) -> impl Iterator<Item = &Expr> {
+    argument.value.iter().chain(&argument.filter)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
@@ -53,6 +85,9 @@ pub(super) fn touch_events(
 ) {
     let view = &topology.views[view];
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
+    let key_columns = |input: &EventInput| columns_read(input.key.iter(), columns);
+    let read: Vec<Vec<usize>> =
+        source.inputs.iter().map(|input| input.as_ref().map(key_columns).unwrap_or_default()).collect();
     let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
     let mut bump = Bump::new();
     for (record, entry) in batch.cell.borrow_dependent().entries.iter().enumerate() {
@@ -72,23 +107,20 @@ pub(super) fn touch_events(
         }
         bump.reset();
         let row = change.and_then(|change| change.new.as_deref());
-        touch_event(view, input, record, row, columns, fields, &bump, work, failures);
+        let slots = if columns == 0 { *fields } else { slots(row, columns, &read[*event], fields, &bump) };
+        touch_event(view, input, record, slots, &bump, work, failures);
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
-fn touch_event(
+fn touch_event<'a>(
     view: &View,
     input: &EventInput,
     record: usize,
-    with: Option<&Row>,
-    columns: usize,
-    fields: &[ValueRef],
-    bump: &Bump,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
     work: &mut Working,
     failures: &mut Failures,
 ) {
-    let slots = if columns == 0 { fields } else { slots(with, columns, fields, bump) };
     match key(&input.key, slots, bump) {
         Err(problem) => failures.push((record, format!("view {}: {problem}", view.table.name))),
         Ok(key) if input.role == Role::DeletePartition => {
@@ -96,7 +128,8 @@ fn touch_event(
             work.touches.push(Touch::DeletePartition { record, partition });
         }
         Ok(key) => {
-            let row = work.row(&view.table, key, false, view.deletes_partitions);
+            let owned = || key.iter().map(key_value).collect();
+            let row = work.row(&view.table, key, owned, false, view.deletes_partitions);
             work.touches.push(Touch::Event { record, row });
         }
     }
@@ -124,14 +157,22 @@ pub(super) fn touch_changes(
     work: &mut Working,
     failures: &mut Failures,
 ) {
+    let read = columns_read(exprs.iter(), usize::MAX);
     let mut bump = Bump::new();
+    work.touches.reserve(changes.len());
+    // Of a grand total, whose key is empty: found once.
+    let mut only = None;
     for (index, change) in changes.iter().enumerate() {
         bump.reset();
         let mut find = |row: &Option<Arc<Row>>| {
             let Some(row) = row else { return Ok(None) };
-            let slots = row_slots(row, &bump);
+            if exprs.is_empty() {
+                let find = || work.row(&view.table, &[], || Key::from([]), never_read, false);
+                return Ok(Some(*only.get_or_insert_with(find)));
+            }
+            let slots = row_slots(row, &read, &bump);
             let key = key(exprs, slots, &bump).map_err(|problem| format!("view {}: {problem}", view.table.name))?;
-            Ok(Some(work.row(&view.table, key, never_read, false)))
+            Ok(Some(work.row(&view.table, key, || shared_key(exprs, key, row), never_read, false)))
         };
         match find(&change.old).and_then(|old| Ok((old, find(&change.new)?))) {
             Ok((old, new)) => work.touches.push(Touch::Change { change: index, old, new }),
@@ -140,8 +181,13 @@ pub(super) fn touch_changes(
     }
 }
 
-fn row_slots<'a>(row: &'a Row, bump: &'a Bump) -> &'a [ValueRef<'a>] {
-    bump.alloc_slice_fill_iter(row.values.iter().map(|value| value.borrow(bump)))
+/// A key for keeps: text that is a column of the source's row is shared with it.
+fn shared_key(exprs: &[Expr], key: &[ValueRef], row: &Row) -> Key {
+    let values = exprs.iter().zip(key).map(|(expr, value)| match (expr.as_slot(), value) {
+        (Some(column), ValueRef::String(_) | ValueRef::Bytes(_)) => row.values[column].clone(),
+        _ => key_value(value),
+    });
+    values.collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
@@ -157,6 +203,10 @@ pub(super) fn events(
 ) {
     let view = &topology.views[view];
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
+    let argument_columns =
+        |input: &EventInput| columns_read(input.arguments.iter().flatten().flat_map(expressions), columns);
+    let read: Vec<Vec<usize>> =
+        source.inputs.iter().map(|input| input.as_ref().map(argument_columns).unwrap_or_default()).collect();
     let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
     let mut bump = Bump::new();
     let entries = &batch.cell.borrow_dependent().entries;
@@ -173,7 +223,7 @@ pub(super) fn events(
         let Some(input) = &source.inputs[*event] else { continue };
         bump.reset();
         let beside = with.and_then(|_| beside.of(record)).and_then(|change| change.new.as_deref());
-        let slots = if columns == 0 { *fields } else { slots(beside, columns, fields, &bump) };
+        let slots = if columns == 0 { *fields } else { slots(beside, columns, &read[*event], fields, &bump) };
         let position = position(&batch.records()[record]);
         match event_on_row(view, source, input, work, row, slots, &bump, position) {
             Ok(Applied::Changed { old, new }) if view.has_dependents => work.changes.push(Change { record, old, new }),
@@ -225,10 +275,9 @@ fn event_on_row<'a>(
     let target = Arc::make_mut(&mut new);
     target.position = position;
     let reduced = reduce_all(view, source, input, target, made, slots, bump);
-    row.set(Some(new.clone()), position);
-    reduced?;
-    let new = view.has_dependents.then_some(new);
-    Ok(Applied::Changed { old: kept, new })
+    let shown = view.has_dependents.then(|| new.clone());
+    row.set(Some(new), position);
+    reduced.map(|()| Applied::Changed { old: kept, new: shown })
 }
 
 fn reduce_all<'a>(
@@ -262,6 +311,11 @@ pub(super) fn copy(
     work: &mut Working,
     failures: &mut Failures,
 ) {
+    let computed = source.columns.iter().filter_map(|column| match column {
+        CopiedColumn::Computed(expr) => Some(expr),
+        _ => None,
+    });
+    let read = columns_read(computed, usize::MAX);
     let mut bump = Bump::new();
     for touch in std::mem::take(&mut work.touches) {
         let Touch::Change { change, old, new } = touch else { continue };
@@ -271,7 +325,7 @@ pub(super) fn copy(
         // A copy is never read: what it was is what the source was, mapped.
         let before = match (old, &change.old) {
             (Some(index), Some(row)) if view.has_dependents => {
-                Some(mapped(view, source, row, &work.rows[index].key, row.position, &bump))
+                Some(mapped(view, source, row, &read, &work.rows[index].key, row.position, &bump))
             }
             _ => None,
         };
@@ -279,17 +333,18 @@ pub(super) fn copy(
             work.rows[old].set(None, position);
         }
         let after = match (new, &change.new) {
-            (Some(index), Some(row)) => Some(mapped(view, source, row, &work.rows[index].key, position, &bump)),
+            (Some(index), Some(row)) => Some(mapped(view, source, row, &read, &work.rows[index].key, position, &bump)),
             _ => None,
         };
         match (before.transpose(), after.transpose()) {
             (Ok(before), Ok(after)) => {
                 let after = after.map(Arc::new);
-                if let (Some(index), Some(row)) = (new, &after) {
-                    work.rows[index].set(Some(row.clone()), position);
-                }
                 if view.has_dependents {
-                    work.changes.push(Change { record: change.record, old: before.map(Arc::new), new: after });
+                    let (old, new) = (before.map(Arc::new), after.clone());
+                    work.changes.push(Change { record: change.record, old, new });
+                }
+                if let (Some(index), Some(row)) = (new, after) {
+                    work.rows[index].set(Some(row), position);
                 }
             }
             (Err(problem), _) | (_, Err(problem)) => failures.push((change.record, problem)),
@@ -302,6 +357,7 @@ fn mapped(
     view: &View,
     source: &CopySource,
     row: &Row,
+    read: &[usize],
     key: &[Value],
     position: RowPosition,
     bump: &Bump,
@@ -313,7 +369,7 @@ fn mapped(
             CopiedColumn::Key(index) => key[*index].clone(),
             CopiedColumn::Column(index) => row.values[*index].clone(),
             CopiedColumn::Computed(expr) => {
-                let slots = slots.get_or_insert_with(|| row_slots(row, bump));
+                let slots = slots.get_or_insert_with(|| row_slots(row, read, bump));
                 let value = expr.eval(slots, bump);
                 value
                     .map_err(|problem| format!("view {}: column {}: {problem}", view.table.name, column.name))?
@@ -333,6 +389,7 @@ pub(super) fn aggregate(
     work: &mut Working,
     failures: &mut Failures,
 ) {
+    let read = columns_read(source.reducers.iter().flat_map(|(_, argument)| expressions(argument)), usize::MAX);
     let mut bump = Bump::new();
     for touch in std::mem::take(&mut work.touches) {
         let Touch::Change { change, old, new } = touch else { continue };
@@ -342,7 +399,8 @@ pub(super) fn aggregate(
         let sides = [(old, &change.old, Sign::TakeBack), (new, &change.new, Sign::Add)];
         for (index, row, sign) in sides {
             let (Some(index), Some(row)) = (index, row) else { continue };
-            let contributed = contribute(view, source, work, index, row, sign, position, &bump);
+            let slots = row_slots(row, &read, &bump);
+            let contributed = contribute(view, source, work, index, slots, sign, position, &bump);
             if let Err(problem) = contributed {
                 failures.push((change.record, format!("view {}: {problem}", view.table.name)));
             }
@@ -351,15 +409,15 @@ pub(super) fn aggregate(
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
-fn contribute(
+fn contribute<'a>(
     view: &View,
     source: &AggregateSource,
     work: &mut Working,
     index: usize,
-    contribution: &Row,
+    slots: &[ValueRef<'a>],
     sign: Sign,
     position: RowPosition,
-    bump: &Bump,
+    bump: &'a Bump,
 ) -> Result<(), String> {
     let work_row = &mut work.rows[index];
     let mut row = match work_row.current.take() {
@@ -369,7 +427,6 @@ fn contribute(
     let target = Arc::make_mut(&mut row);
     target.position = position;
     reduce::count(&mut target.state[source.rows], sign);
-    let slots = row_slots(contribution, bump);
     let before = view.table.key_len();
     let mut result = Ok(());
     for (i, (reducer, argument)) in source.reducers.iter().enumerate() {

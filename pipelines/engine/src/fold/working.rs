@@ -1,8 +1,10 @@
 //! The rows that a batch works on: found by an encoded key, read once, written once.
 
+use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use headwater_schemas::{Value, ValueRef};
 
 use crate::batch::key_value;
@@ -11,14 +13,17 @@ use crate::table::{Key, Row, RowPosition, Table, ViewWrites};
 /// A view's part of a fold.
 #[derive(Default)]
 pub(super) struct Working {
-    index: HashMap<Box<[u8]>, usize>,
+    /// Rows by the hash of their encoded key, which stands beside each so that growing hashes nothing anew.
+    index: HashTable<(u64, usize)>,
+    hasher: DefaultHashBuilder,
+    /// The encoded keys, one after another.
+    encoded: Vec<u8>,
     pub(super) rows: Vec<WorkRow>,
     /// Rows by their partition; kept only for views whose partitions may be deleted.
     partitions: HashMap<Box<[u8]>, Partition>,
     pub(super) touches: Vec<Touch>,
     /// What dependents read, in the order of the records.
     pub(super) changes: Vec<Change>,
-    scratch: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -30,6 +35,8 @@ struct Partition {
 
 pub(super) struct WorkRow {
     pub(super) key: Key,
+    /// Where its key is among those encoded.
+    encoded: Range<usize>,
     /// As the store has it.
     stored: Option<Arc<Row>>,
     pub(super) loaded: bool,
@@ -70,38 +77,53 @@ impl Working {
         }
     }
 
-    /// The row of this key, made if the batch has not met it. `never_read`: it needs no reading.
-    pub(super) fn row(&mut self, table: &Table, key: &[ValueRef], never_read: bool, by_partition: bool) -> usize {
-        self.scratch.clear();
-        encode(&key[..table.partition], &mut self.scratch);
-        let partition_len = self.scratch.len();
-        encode(&key[table.partition..], &mut self.scratch);
-        if let Some(&row) = self.index.get(self.scratch.as_slice()) {
+    /// The row of this key, made if the batch has not met it; `owned` gives the key for keeps. `never_read`: it needs no
+    /// reading.
+    pub(super) fn row(
+        &mut self,
+        table: &Table,
+        key: &[ValueRef],
+        owned: impl FnOnce() -> Key,
+        never_read: bool,
+        by_partition: bool,
+    ) -> usize {
+        let Self { index, hasher, encoded, rows, partitions, .. } = self;
+        let start = encoded.len();
+        encode(&key[..table.partition], encoded);
+        let partition = start..encoded.len();
+        encode(&key[table.partition..], encoded);
+        let (before, this) = encoded.split_at(start);
+        let hash = hasher.hash_one(this);
+        if let Some(&(_, row)) =
+            index.find(hash, |&(other, row)| other == hash && before[rows[row].encoded.clone()] == *this)
+        {
+            encoded.truncate(start);
             return row;
         }
-        let row = self.rows.len();
-        self.rows.push(WorkRow {
-            key: key.iter().map(key_value).collect(),
+        let row = rows.len();
+        rows.push(WorkRow {
+            key: owned(),
+            encoded: start..encoded.len(),
             stored: None,
             loaded: never_read,
             current: None,
             touched: None,
             gone_with_partition: false,
         });
-        self.index.insert(self.scratch.as_slice().into(), row);
+        index.insert_unique(hash, (hash, row), |&(hash, _)| hash);
         if by_partition {
-            self.partitions.entry_ref(&self.scratch[..partition_len]).or_default().rows.push(row);
+            partitions.entry_ref(&encoded[partition]).or_default().rows.push(row);
         }
         row
     }
 
     /// The encoded partition of this key, known from now on.
     pub(super) fn partition(&mut self, key: &[ValueRef]) -> Box<[u8]> {
-        self.scratch.clear();
-        encode(key, &mut self.scratch);
-        let partition = self.partitions.entry_ref(self.scratch.as_slice()).or_default();
+        let mut encoded = Vec::new();
+        encode(key, &mut encoded);
+        let partition = self.partitions.entry_ref(encoded.as_slice()).or_default();
         partition.key.get_or_insert_with(|| key.iter().map(key_value).collect());
-        self.scratch.as_slice().into()
+        encoded.into()
     }
 
     /// Deletes a partition: every row of it that the batch works on, and in the store every other.
@@ -140,6 +162,7 @@ impl Working {
         // The map's order is not the log's: the same batch gives the same writes.
         writes.partition_deletes.sort_by_key(|(_, position)| (position.partition, position.offset));
         drop(self.changes);
+        writes.puts.reserve(self.rows.len());
         for row in self.rows {
             let Some(position) = row.touched else { continue };
             match row.current {
@@ -171,17 +194,17 @@ fn encode(key: &[ValueRef], out: &mut Vec<u8>) {
     for value in key {
         match value {
             ValueRef::Boolean(b) => out.push(u8::from(*b)),
-            ValueRef::Long(n) | ValueRef::Timestamp(n) => out.extend(n.to_le_bytes()),
-            ValueRef::Float(x) => out.extend((x + 0.0).to_bits().to_le_bytes()),
-            ValueRef::Double(x) => out.extend((x + 0.0).to_bits().to_le_bytes()),
+            ValueRef::Long(n) | ValueRef::Timestamp(n) => out.extend_from_slice(&n.to_le_bytes()),
+            ValueRef::Float(x) => out.extend_from_slice(&(x + 0.0).to_bits().to_le_bytes()),
+            ValueRef::Double(x) => out.extend_from_slice(&(x + 0.0).to_bits().to_le_bytes()),
             ValueRef::Decimal(d) => {
-                out.extend(d.unscaled.to_le_bytes());
+                out.extend_from_slice(&{ d.unscaled }.to_le_bytes());
                 out.push(d.scale);
             }
             ValueRef::String(s) => text(s.as_bytes(), out),
             ValueRef::Bytes(b) => text(b, out),
-            ValueRef::Uuid(u) => out.extend(u),
-            ValueRef::Date(d) => out.extend(d.to_le_bytes()),
+            ValueRef::Uuid(u) => out.extend_from_slice(u),
+            ValueRef::Date(d) => out.extend_from_slice(&d.to_le_bytes()),
             // Never in a key: refused when the plan is compiled, or parked as null.
             ValueRef::Null | ValueRef::Array(_) | ValueRef::Map(_) | ValueRef::Record(_) | ValueRef::Branch(..) => {}
         }
@@ -198,8 +221,8 @@ pub(crate) fn encode_key(key: &[Value], out: &mut Vec<u8>) {
 }
 
 fn text(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend((bytes.len() as u64).to_le_bytes());
-    out.extend(bytes);
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// Whether a row's value already is this one: saves copying text that did not change.
