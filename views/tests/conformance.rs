@@ -50,6 +50,7 @@ pub(crate) fn versions() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
+        shared: false,
     }
 }
 

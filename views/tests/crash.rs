@@ -23,6 +23,7 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![],
         state: vec![],
+        shared: false,
     }
 }
 

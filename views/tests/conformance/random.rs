@@ -154,6 +154,7 @@ fn table() -> impl Strategy<Value = Table> {
                 partition: partition.len(),
                 clustering: clustering.iter().map(|(_, direction)| *direction).collect(),
                 state: state.into_iter().enumerate().map(|(i, ty)| StateColumn { name: format!("s{i}"), ty }).collect(),
+                shared: false,
             }
         })
 }

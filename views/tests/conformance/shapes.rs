@@ -75,6 +75,7 @@ fn all_types() -> Table {
         partition: 1,
         clustering: vec![],
         state: vec![StateColumn { name: "w".to_owned(), ty: StateType::Wide }],
+        shared: false,
     }
 }
 

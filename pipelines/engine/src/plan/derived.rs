@@ -286,6 +286,7 @@ fn view(
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
+        shared: owner.is_none(),
     };
     View {
         level: cx.views[read].level + 1,
