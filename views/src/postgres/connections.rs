@@ -184,6 +184,10 @@ impl Lease {
     fn settle<T>(&mut self, done: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, sqlx::Error> {
         let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
         self.at_rest = done.as_ref().err().is_none_or(|error| !lost(error));
+        if !self.at_rest {
+            // What ended this connection has likely ended those that wait as well.
+            self.home.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         self.broken |= done.is_err();
         done
     }
