@@ -26,6 +26,7 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
+    #[allow(dead_code)]
     pub(crate) fn fresh() -> Self {
         let postgres = &servers().postgres;
         Self { name: fresh_name("views"), url: url(&postgres.user, &password(&postgres.password_file)), own_role: None }
@@ -56,7 +57,13 @@ pub(crate) fn admin_url() -> String {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let mut sql = format!("SET lock_timeout = '30s'; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.name);
+        // This waits on the thread that a rollback of the test may still have to run on: its sessions are ended first.
+        let mut sql = format!(
+            "SET lock_timeout = '30s'; SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
+             WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = '{0}'); \
+             DROP SCHEMA IF EXISTS \"{0}\" CASCADE",
+            self.name
+        );
         if let Some(role) = &self.own_role {
             sql.push_str(&format!("; DROP OWNED BY {role}; DROP ROLE {role}"));
         }

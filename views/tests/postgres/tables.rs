@@ -63,7 +63,7 @@ async fn the_plain_name_shows_what_people_read() {
 
     let mut connection = by_hand(&schema).await;
     let sql = "SELECT \"select\", price::text, day::text, at AT TIME ZONE 'UTC' = '1970-01-01 00:00:00.001', \
-               weight::text, sizes->>0, id::text FROM \"order\" ORDER BY price";
+               weight::text, sizes->>0, id::text FROM \"order\" ORDER BY \"order\".price";
     let found = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
     let prices: Vec<String> = found.iter().map(|row| row.get(1)).collect();
     assert_eq!(prices, ["-999.99", "-12.34", "-0.05", "0.00", "0.07", "12.34", "999.99"]);
