@@ -191,3 +191,74 @@ fn order(layout: &Layout, keys: &[String], from: usize) -> String {
     let directed = directed(layout, keys, from);
     if directed.is_empty() { String::new() } else { format!(" ORDER BY {}", directed.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use headwater_engine::table::{Column, StateColumn, StateType, Table};
+    use headwater_schemas::{FieldType, Type};
+
+    use super::*;
+
+    fn layout(key: usize) -> Layout {
+        let types = [Type::String, Type::Long, Type::Decimal { precision: 5, scale: 2 }];
+        let column = |(i, ty)| Column { name: format!("c{i}"), ty: FieldType::required(ty), doc: None };
+        let table = Table {
+            name: "t".to_owned(),
+            doc: None,
+            columns: types.into_iter().enumerate().map(column).collect(),
+            partition: key.min(1),
+            clustering: [Direction::Descending, Direction::Ascending][..key.saturating_sub(1)].to_vec(),
+            state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Wide }],
+            shared: false,
+        };
+        Layout::new(&table, 1)
+    }
+
+    #[test]
+    fn statements_read_as_a_person_would_write_them() {
+        let row = r#""c0", "c1", "c2", "_s_n", "_pos", "_part""#;
+        let arrays = "unnest($1::text[], $2::bigint[], $3::numeric[], $4::numeric[], $5::bigint[], $6::integer[])";
+        let cases = [
+            (
+                2,
+                Statement::Get,
+                r#"SELECT w.i, t."c0", t."c1", t."c2", t."_s_n", t."_pos", t."_part" FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS w(k0, k1, i) JOIN "t_g1" AS t ON t."c0" = w.k0 AND t."c1" = w.k1"#
+                    .to_owned(),
+            ),
+            (
+                2,
+                Statement::Put,
+                format!(
+                    r#"INSERT INTO "t_g1" ({row}) SELECT * FROM {arrays} ON CONFLICT ("c0", "c1") DO UPDATE SET "c2" = excluded."c2", "_s_n" = excluded."_s_n", "_pos" = excluded."_pos", "_part" = excluded."_part""#
+                ),
+            ),
+            (
+                2,
+                Statement::DeletePartitions,
+                r#"DELETE FROM "t_g1" AS t USING unnest($1::text[]) AS w(k0) WHERE t."c0" = w.k0"#.to_owned(),
+            ),
+            (
+                3,
+                Statement::PageAfter(1),
+                format!(
+                    r#"SELECT {row} FROM "t_g1" WHERE "c0" = $1::text AND "c1" = $2::bigint AND "c2" > $3::numeric ORDER BY "c1" DESC, "c2" LIMIT $4::bigint"#
+                ),
+            ),
+            (0, Statement::Get, format!(r#"SELECT 1::bigint, {row} FROM "t_g1""#)),
+            (0, Statement::Delete, r#"DELETE FROM "t_g1""#.to_owned()),
+        ];
+        for (key, statement, expected) in cases {
+            assert_eq!(text(&layout(key), statement), expected);
+        }
+    }
+
+    /// A primary key has one direction: where clustering has two, an index of its own takes its place.
+    #[test]
+    fn keys_are_indexed_in_the_order_they_are_read_in() {
+        let of = |key| create(&layout(key), "shop").join("; ");
+        assert!(of(2).contains(r#"PRIMARY KEY ("c0", "c1")"#), "{}", of(2));
+        assert!(of(3).contains(r#"UNIQUE INDEX "t_g1_u" ON "t_g1" ("c0", "c1" DESC, "c2")"#), "{}", of(3));
+        assert!(!of(3).contains("PRIMARY KEY"), "{}", of(3));
+        assert!(of(0).contains(r#""_one" boolean PRIMARY KEY"#), "{}", of(0));
+    }
+}
