@@ -34,6 +34,7 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
+        shared: false,
     }
 }
 

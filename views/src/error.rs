@@ -49,9 +49,13 @@ pub enum StoreError {
     /// A view that this store cannot hold as declared.
     #[error("view {view}: {reason}")]
     Declaration { view: String, reason: String },
-    /// The file is a database, but not one of ours.
-    #[error("{path} is not a Headwater view store; name another file")]
+    /// The file or schema holds something, but nothing of ours.
+    #[error("{path} is not a Headwater view store; name another")]
     NotAStore { path: String },
+    /// The server turns this program away, or has another shape than it needs: its URL, TLS, role, privileges or schema.
+    /// It stays so until someone mends that.
+    #[error("the store cannot be used, while {doing}: {reason}")]
+    Setup { doing: &'static str, reason: String },
     /// A newer Headwater wrote this store.
     #[error("this store has format {found}, this version of Headwater knows up to {known}; use the newer version")]
     Newer { found: i64, known: i64 },

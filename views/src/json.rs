@@ -1,8 +1,8 @@
 //! Arrays, maps, records and unions as JSON text in one column, exactly: reading gives back the value that was written.
 //!
 //! What is inside has the form that a column of its own would have: decimals, dates and UUIDs as their text, instants as
-//! integers in Avro's unit, bytes as base64. A union names its branch by index, `{"1": …}`; NaN and the infinities are
-//! text. The text is read by its type, never through a tree of untyped JSON: nothing in a map's keys can pass for
+//! integers in Avro's unit, bytes as base64. A union names its branch by index, `{"1": …}`; NaN, the infinities and -0.0
+//! are text. The text is read by its type, never through a tree of untyped JSON: nothing in a map's keys can pass for
 //! anything else, and no number goes through a rounding parser.
 
 use std::fmt::{self, Write};
@@ -87,6 +87,9 @@ fn push_scalar(ty: &Type, value: &Value, out: &mut String) {
         Value::Timestamp(micros) if *ty == Type::TimestampMillis => write!(out, "{}", micros.div_euclid(1000)),
         Value::Timestamp(micros) => write!(out, "{micros}"),
         // Debug gives the shortest text that reads back as the same number, and is JSON where it is finite.
+        // A store that keeps numbers by their value (jsonb) has no -0.0.
+        Value::Float(x) if is_negative_zero(f64::from(*x)) => write!(out, "\"-0.0\""),
+        Value::Double(x) if is_negative_zero(*x) => write!(out, "\"-0.0\""),
         Value::Float(x) if x.is_finite() => write!(out, "{x:?}"),
         Value::Double(x) if x.is_finite() => write!(out, "{x:?}"),
         Value::Float(x) => write!(out, "\"{x}\""),
@@ -102,6 +105,10 @@ fn push_scalar(ty: &Type, value: &Value, out: &mut String) {
         // The rest does not get here: shape compares values with their types.
         _ => write!(out, "null"),
     };
+}
+
+fn is_negative_zero(x: f64) -> bool {
+    x == 0.0 && x.is_sign_negative()
 }
 
 fn push_name(name: &str, out: &mut String) {
@@ -162,7 +169,7 @@ impl<'de> DeserializeSeed<'de> for Typed<'_> {
     }
 }
 
-/// A float, parsed from its very text: exact. NaN and the infinities are text in quotes.
+/// A float, parsed from its very text: exact. NaN, the infinities and -0.0 are text in quotes.
 fn number<'de, D: Deserializer<'de>, T: std::str::FromStr>(from: D) -> Result<T, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
     raw.get().trim_matches('"').parse().map_err(|_| D::Error::custom("not a number"))

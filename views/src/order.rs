@@ -71,6 +71,7 @@ mod tests {
             partition: 1,
             clustering: vec![direction],
             state: Vec::new(),
+            shared: false,
         }
     }
 

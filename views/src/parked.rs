@@ -99,3 +99,33 @@ impl KeyCount {
         if self.count <= limits.max_parked_per_key { Kept::Whole } else { Kept::Counted }
     }
 }
+
+/// Headers as one blob: of each, its name and then its value, each after its length (4 bytes, big-endian).
+pub(crate) fn write_headers(headers: &[(String, Bytes)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in headers.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
+        // A record is far smaller than 4 GiB.
+        out.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend(part);
+    }
+    out
+}
+
+/// Reads what [`write_headers`] writes.
+pub(crate) fn read_headers(mut blob: &[u8]) -> Option<Vec<(String, Bytes)>> {
+    let mut part = || -> Option<&[u8]> {
+        let (len, rest) = blob.split_first_chunk::<4>()?;
+        let (part, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+        blob = rest;
+        Some(part)
+    };
+    let mut parts = Vec::new();
+    while let Some(found) = part() {
+        parts.push(found);
+    }
+    if !blob.is_empty() || parts.len() % 2 != 0 {
+        return None;
+    }
+    let header = |pair: &[&[u8]]| Some((String::from_utf8(pair[0].to_vec()).ok()?, Bytes::copy_from_slice(pair[1])));
+    parts.chunks_exact(2).map(header).collect()
+}

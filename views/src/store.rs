@@ -5,6 +5,7 @@ use headwater_engine::table::{Key, Row, Table, ViewWrites};
 use tokio::sync::watch;
 
 use crate::memory::{MemoryFlush, MemorySnapshot, MemoryStore};
+use crate::postgres::{PostgresFlush, PostgresOptions, PostgresSnapshot, PostgresStore};
 use crate::sqlite::{SqliteFlush, SqliteOptions, SqliteSnapshot, SqliteStore};
 use crate::{
     Active, Claim, Deployment, FlushTarget, Limits, PageRequest, Parked, ParkedFilter, ParkedKey, ParkedRecord,
@@ -14,15 +15,17 @@ use crate::{
 /// A view store; cloning it is cheap and gives the same store.
 #[derive(Clone, Debug)]
 pub enum Store {
+    Postgres(PostgresStore),
     Sqlite(SqliteStore),
     Memory(MemoryStore),
 }
 
 /// A flush under way: positions compared, rows readable, nothing written yet that anyone else can see.
 ///
-/// Dropping it undoes it. On an SQL store it holds the one writer, so keep it short.
+/// Dropping it undoes it. On SQLite it holds the one writer, on Postgres a connection and locks: keep it short.
 #[derive(Debug)]
 pub enum Flush {
+    Postgres(PostgresFlush),
     Sqlite(SqliteFlush),
     Memory(MemoryFlush),
 }
@@ -31,6 +34,7 @@ pub enum Flush {
 /// rows reflect is then never less than what the positions say.
 #[derive(Debug)]
 pub enum Snapshot {
+    Postgres(PostgresSnapshot),
     Sqlite(SqliteSnapshot),
     Memory(MemorySnapshot),
 }
@@ -38,6 +42,7 @@ pub enum Snapshot {
 macro_rules! each {
     ($on:expr, $store:ident => $call:expr) => {
         match $on {
+            Self::Postgres($store) => $call,
             Self::Sqlite($store) => $call,
             Self::Memory($store) => $call,
         }
@@ -48,6 +53,15 @@ impl Store {
     /// Opens a database file, made if missing. Several processes may open the same one.
     pub async fn open_sqlite(options: SqliteOptions) -> Result<Self, StoreError> {
         Ok(Store::Sqlite(SqliteStore::open(options).await?))
+    }
+
+    /// Opens a schema of a Postgres database, made if missing. Any number of processes may open the same one.
+    ///
+    /// # Errors
+    /// [`StoreError::Setup`] where the URL, TLS, the role or its privileges do not do; [`StoreError::NotAStore`] where the
+    /// schema holds something else.
+    pub async fn open_postgres(options: PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Store::Postgres(PostgresStore::open(options).await?))
     }
 
     /// An empty store in memory: same semantics, gone with the process.
@@ -94,6 +108,7 @@ impl Store {
     /// [`StoreError::Fenced`], [`StoreError::TopicChanged`], [`StoreError::NoGeneration`]; nothing was changed then.
     pub async fn begin(&self, target: &FlushTarget, moves: &[PositionMove]) -> Result<Flush, StoreError> {
         Ok(match self {
+            Store::Postgres(store) => Flush::Postgres(store.begin(target, moves).await?),
             Store::Sqlite(store) => Flush::Sqlite(store.begin(target, moves).await?),
             Store::Memory(store) => Flush::Memory(store.begin(target, moves).await?),
         })
@@ -102,6 +117,7 @@ impl Store {
     /// One moment of the store. It holds a connection until it is dropped.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Ok(match self {
+            Store::Postgres(store) => Snapshot::Postgres(store.snapshot().await?),
             Store::Sqlite(store) => Snapshot::Sqlite(store.snapshot().await?),
             Store::Memory(store) => Snapshot::Memory(store.snapshot()),
         })
@@ -169,6 +185,7 @@ impl Store {
     /// Waits for what is under way and closes the connections. Calls after it fail with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         match self {
+            Store::Postgres(store) => store.close().await,
             Store::Sqlite(store) => store.close().await,
             Store::Memory(_) => {}
         }
@@ -195,6 +212,7 @@ impl Flush {
     /// Undoes it, and waits until that is done; dropping does the same behind the scenes.
     pub async fn abandon(self) {
         match self {
+            Flush::Postgres(flush) => flush.abandon().await,
             Flush::Sqlite(flush) => flush.abandon().await,
             Flush::Memory(_) => {}
         }

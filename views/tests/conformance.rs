@@ -12,6 +12,8 @@ mod oracle;
 mod parking;
 #[path = "conformance/random.rs"]
 mod random;
+#[path = "postgres/server.rs"]
+mod server;
 #[path = "conformance/shapes.rs"]
 mod shapes;
 
@@ -19,17 +21,36 @@ use std::sync::Arc;
 
 use headwater_engine::table::{Column, Direction, Row, RowPosition, StateColumn, StateType, Table, ViewWrites};
 use headwater_schemas::{FieldType, Type, Value};
-use headwater_views::{Deployment, FlushTarget, Limits, MemoryStore, PositionMove, SqliteOptions, Store, StoreError};
+use headwater_views::{
+    Deployment, FlushTarget, Limits, MemoryStore, PositionMove, PostgresOptions, SqliteOptions, Store, StoreError,
+};
 
 pub(crate) const LIMITS: Limits = Limits { max_parked_per_key: 3 };
 
-/// A store of each kind. The folder lives as long as they do.
-pub(crate) async fn stores() -> (Vec<Store>, tempfile::TempDir) {
+/// What stores are kept in, for as long as they are used.
+pub(crate) struct Kept {
+    _folder: tempfile::TempDir,
+    _schema: Option<server::Schema>,
+}
+
+/// A store of each kind.
+pub(crate) async fn stores() -> (Vec<Store>, Kept) {
+    let (mut stores, mut kept) = embedded_stores().await;
+    let schema = server::Schema::fresh();
+    let mut options = PostgresOptions::new(schema.url.clone().into());
+    (options.schema, options.connections, options.limits) = (schema.name.clone(), 6, LIMITS);
+    stores.insert(0, Store::open_postgres(options).await.unwrap());
+    kept._schema = Some(schema);
+    (stores, kept)
+}
+
+/// Those that need no server and hold whatever dates and instants there are.
+pub(crate) async fn embedded_stores() -> (Vec<Store>, Kept) {
     let folder = tempfile::tempdir().unwrap();
     let mut options = SqliteOptions::new(folder.path().join("new/folder/views.db"));
     options.limits = LIMITS;
     let sqlite = Store::open_sqlite(options).await.unwrap();
-    (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], folder)
+    (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], Kept { _folder: folder, _schema: None })
 }
 
 pub(crate) fn column(name: &str, ty: Type) -> Column {
@@ -50,6 +71,7 @@ pub(crate) fn versions() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
+        shared: false,
     }
 }
 

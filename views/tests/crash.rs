@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "postgres/server.rs"]
+mod server;
+
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use headwater_engine::table::{Column, Key, Row, RowPosition, Table, ViewWrites};
 use headwater_schemas::{FieldType, Type, Value};
-use headwater_views::{Deployment, FlushTarget, ParkedFilter, ParkedRecord, PositionMove, SqliteOptions, Store};
+use headwater_views::{
+    Deployment, FlushTarget, ParkedFilter, ParkedRecord, PositionMove, PostgresOptions, SqliteOptions, Store,
+};
+use sqlx::{Connection, PgConnection};
 
 const ROWS: i64 = 300;
 const KILLS: u64 = 30;
@@ -23,12 +28,24 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![],
         state: vec![],
+        shared: false,
     }
 }
 
-async fn open(path: &Path) -> Store {
-    let store = Store::open_sqlite(SqliteOptions { busy_timeout: Duration::from_secs(30), ..SqliteOptions::new(path) });
-    let store = store.await.unwrap();
+/// Opens the store at a place: a file, or a URL and a schema with a space between them.
+async fn open(place: &str) -> Store {
+    let store = match place.split_once(' ') {
+        None => {
+            let options = SqliteOptions { busy_timeout: Duration::from_secs(30), ..SqliteOptions::new(place) };
+            Store::open_sqlite(options).await.unwrap()
+        }
+        Some((url, schema)) => {
+            let mut options = PostgresOptions::new(url.into());
+            (options.schema, options.connections) = (schema.to_owned(), 4);
+            options.acquire_timeout = Duration::from_secs(60);
+            Store::open_postgres(options).await.unwrap()
+        }
+    };
     let deployment = Deployment {
         topology: "counting".to_owned(),
         generation: 1,
@@ -93,8 +110,8 @@ async fn verified(store: &Store) -> i64 {
 /// The program that is killed: claims, flushes, says so, for ever.
 #[tokio::test]
 async fn counting_program() {
-    let Ok(path) = std::env::var("HEADWATER_COUNTING") else { return };
-    let store = open(Path::new(&path)).await;
+    let Ok(place) = std::env::var("HEADWATER_COUNTING") else { return };
+    let store = open(&place).await;
     let mut from = verified(&store).await;
     loop {
         let seen = store.claim("counter", b"c").await.unwrap().map(|claim| claim.version);
@@ -106,10 +123,10 @@ async fn counting_program() {
     }
 }
 
-fn start(path: &Path) -> (Child, impl Iterator<Item = String> + use<>) {
+fn start(place: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "counting_program", "--nocapture"])
-        .env("HEADWATER_COUNTING", path)
+        .env("HEADWATER_COUNTING", place)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -125,9 +142,35 @@ fn number(line: &str, word: &str) -> Option<i64> {
 async fn whatever_moment_it_is_killed_at_positions_and_rows_agree() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("views.db");
+    kill_and_verify(path.to_str().unwrap(), None).await;
+}
+
+#[tokio::test]
+async fn whatever_moment_it_is_killed_at_postgres_has_all_of_a_flush_or_nothing() {
+    let schema = server::Schema::with_own_role(true);
+    let place = format!("{} {}", schema.url, schema.name);
+    kill_and_verify(&place, Some(&schema)).await;
+}
+
+/// Waits until the server has noticed that the program is gone: until then a statement that it had sent may still run.
+async fn until_alone(schema: &server::Schema) {
+    let mut connection = PgConnection::connect(&server::admin_url()).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let sessions = sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE usename = $1");
+        let sessions: i64 = sessions.bind(schema.role()).fetch_one(&mut connection).await.unwrap();
+        if sessions == 0 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{sessions} sessions of a killed program are still there");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn kill_and_verify(place: &str, schema: Option<&server::Schema>) {
     let mut last = 0;
     for kill in 0..KILLS {
-        let (mut child, mut lines) = start(&path);
+        let (mut child, mut lines) = start(place);
         let (mut flushed, mut claimed) = (0, 0);
         let mut seen = 0;
         while seen <= kill % 4 {
@@ -146,7 +189,10 @@ async fn whatever_moment_it_is_killed_at_positions_and_rows_agree() {
             claimed = number(&line, "claimed ").unwrap_or(claimed);
             flushed = number(&line, "flushed ").unwrap_or(flushed);
         }
-        let store = open(&path).await;
+        if let Some(schema) = schema {
+            until_alone(schema).await;
+        }
+        let store = open(place).await;
         let next = verified(&store).await;
         assert!(next == flushed || next == flushed + 1, "flushed {flushed}, found {next}");
         assert!(next > last);
@@ -163,8 +209,9 @@ async fn whatever_moment_it_is_killed_at_positions_and_rows_agree() {
 async fn another_process_reads_whole_flushes_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("views.db");
-    let store = open(&path).await;
-    let (mut child, lines) = start(&path);
+    let place = path.to_str().unwrap();
+    let store = open(place).await;
+    let (mut child, lines) = start(place);
     let reader = std::thread::spawn(move || lines.count());
     let deadline = Instant::now() + Duration::from_secs(60);
     let (mut seen, mut moved) = (0, 0);

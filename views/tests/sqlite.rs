@@ -29,6 +29,7 @@ fn prices() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![],
+        shared: false,
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Table {
     pub clustering: Vec<Direction>,
     /// Hidden accumulators and flags, in the order of [`Row::state`].
     pub state: Vec<StateColumn>,
+    /// Several partitions may feed one row, so two workers may write it: a store must keep them apart.
+    pub shared: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

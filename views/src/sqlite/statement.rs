@@ -196,6 +196,7 @@ mod tests {
             partition,
             clustering: clustering.to_vec(),
             state: vec![],
+            shared: false,
         };
         Layout::new(&table, 1)
     }

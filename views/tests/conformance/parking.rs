@@ -37,7 +37,7 @@ async fn offsets(store: &Store, filter: ParkedFilter, limit: usize) -> Vec<i64> 
 
 #[tokio::test]
 async fn records_are_parked_with_the_flush() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         store.create(&deployment(&[versions()])).await.unwrap();
         let batch = [record(1, Some("k1"), true), record(2, None, true), record(3, Some("k1"), false)];
@@ -100,7 +100,7 @@ async fn filters(store: &Store) {
 
 #[tokio::test]
 async fn a_storm_of_parked_records_is_kept_in_sets() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         store.create(&deployment(&[versions()])).await.unwrap();
         let records: Vec<_> = (0..1500).map(|n| record(n, Some(&format!("key {}", n % 700)), n < 700)).collect();
@@ -114,7 +114,7 @@ async fn a_storm_of_parked_records_is_kept_in_sets() {
 
 #[tokio::test]
 async fn claims_change_only_from_the_version_expected() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let kind = "turn'; --";
         let key = b"document\0d1\xff";
@@ -146,7 +146,7 @@ async fn claims_change_only_from_the_version_expected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_tasks_count_by_swapping_one_claim() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let tasks = (0..100).map(|_| {
             let store = store.clone();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::oracle::{Oracle, compare_keys};
-use crate::{deployment, flush, step, stores};
+use crate::{deployment, embedded_stores, flush, step, stores};
 
 fn scalar() -> impl Strategy<Value = Type> {
     let symbols = EnumType {
@@ -154,6 +154,7 @@ fn table() -> impl Strategy<Value = Table> {
                 partition: partition.len(),
                 clustering: clustering.iter().map(|(_, direction)| *direction).collect(),
                 state: state.into_iter().enumerate().map(|(i, ty)| StateColumn { name: format!("s{i}"), ty }).collect(),
+                shared: false,
             }
         })
 }
@@ -173,6 +174,8 @@ struct Script {
     flushes: Vec<Vec<(Vec<Index>, Change)>>,
     /// Partitions that go first, by flush.
     partitions: Vec<Option<Vec<Index>>>,
+    /// Dates and instants are of any year, which not every store takes.
+    any_instant: bool,
 }
 
 fn script() -> impl Strategy<Value = Script> {
@@ -190,8 +193,15 @@ fn script() -> impl Strategy<Value = Script> {
         let key = prop::collection::vec(any::<Index>(), table.key_len());
         let flushes = prop::collection::vec(prop::collection::vec((key, change), 0..24), 1..5);
         let partition = prop::option::weighted(0.3, prop::collection::vec(any::<Index>(), table.partition));
-        (Just(table), pool, flushes, prop::collection::vec(partition, 5))
-            .prop_map(|(table, pool, flushes, partitions)| Script { table, pool, flushes, partitions })
+        (Just(table), pool, flushes, prop::collection::vec(partition, 5), prop::bool::weighted(0.3)).prop_map(
+            |(table, pool, flushes, partitions, any_instant)| {
+                let mut script = Script { table, pool, flushes, partitions, any_instant };
+                if !any_instant {
+                    script.values().for_each(bring_near);
+                }
+                script
+            },
+        )
     })
 }
 
@@ -205,7 +215,25 @@ fn state_value(ty: StateType) -> BoxedStrategy<Value> {
     }
 }
 
+/// Into the years that every store has: from 4713 BC.
+fn bring_near(value: &mut Value) {
+    match value {
+        Value::Date(days) => *days %= 2_440_588,
+        Value::Timestamp(micros) => *micros %= 210_866_803_200_000_000,
+        _ => {}
+    }
+}
+
 impl Script {
+    /// Every value of a column.
+    fn values(&mut self) -> impl Iterator<Item = &mut Value> {
+        let others = self.flushes.iter_mut().flatten().flat_map(|(_, change)| match change {
+            Change::Put { others, .. } => others.iter_mut(),
+            Change::Delete => [].iter_mut(),
+        });
+        self.pool.iter_mut().flatten().chain(others)
+    }
+
     fn key(&self, indexes: &[Index]) -> Vec<Value> {
         indexes.iter().zip(&self.pool).map(|(index, values)| index.get(values).clone()).collect()
     }
@@ -243,7 +271,7 @@ fn shown<T: std::fmt::Debug>(rows: &T) -> String {
 }
 
 async fn run(script: Script) {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = if script.any_instant { embedded_stores().await } else { stores().await };
     let table = &script.table;
     let mut oracle = Oracle::default();
     for store in &stores {

@@ -44,7 +44,7 @@ async fn tables_that_cannot_be_stored_are_refused() {
     state.state.push(StateColumn { name: "n".to_owned(), ty: StateType::Flag });
     let none = Table { columns: vec![], partition: 0, clustering: vec![], ..versions() };
     cases.extend([nested, wide, short, state, none]);
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         for table in &cases {
             let refused = store.create(&deployment(&[versions(), table.clone()])).await;
@@ -75,6 +75,7 @@ fn all_types() -> Table {
         partition: 1,
         clustering: vec![],
         state: vec![StateColumn { name: "w".to_owned(), ty: StateType::Wide }],
+        shared: false,
     }
 }
 
@@ -124,7 +125,7 @@ async fn rows_that_do_not_fit_are_refused_alike() {
         (7, Value::Branch(0, Arc::new(Value::Null))),
         (7, Value::Long(1)),
     ];
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let table = all_types();
         store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
@@ -154,7 +155,7 @@ async fn rows_that_do_not_fit_are_refused_alike() {
 
 #[tokio::test]
 async fn values_are_stored_in_one_form() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let table = all_types();
         store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
@@ -179,7 +180,7 @@ async fn what_nests_too_deep_is_refused_and_what_does_not_comes_back() {
             (Type::Array(Arc::new(FieldType::required(ty))), Value::Array([value].as_slice().into()))
         })
     };
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let tables: Vec<Table> = [60, 61]
             .iter()
@@ -202,7 +203,7 @@ async fn what_nests_too_deep_is_refused_and_what_does_not_comes_back() {
 
 #[tokio::test]
 async fn keys_that_no_row_can_have_find_nothing() {
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let table = versions();
         store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
@@ -252,7 +253,7 @@ async fn hostile_text_comes_back_byte_for_byte() {
         ":name",
         "@p",
     ];
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     for store in stores {
         let table = versions();
         let mut hostile = deployment(std::slice::from_ref(&table));
@@ -290,7 +291,7 @@ async fn trees_come_back_as_they_were() {
     let leaf = || tree("leaf", vec![], Value::Null);
     let root = tree("root", vec![leaf(), tree("branch", vec![leaf()], leaf())], leaf());
     let deep = (0..40).fold(leaf(), |below, _| tree("deep", vec![below], Value::Null));
-    let (stores, _folder) = stores().await;
+    let (stores, _kept) = stores().await;
     let ty = Type::Record(schema.unwrap().record);
     for store in stores {
         let table = Table {

@@ -269,6 +269,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
+        shared: owner.is_none(),
     };
     View {
         level: cx.views[read].level + 1,

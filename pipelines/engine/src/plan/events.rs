@@ -96,6 +96,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
+        shared: owner.is_none(),
     };
     View {
         level: with.view().map_or(0, |with| cx.views[with].level + 1),
