@@ -11,8 +11,8 @@
 //!   when that append was given to the log: after it nothing more is sent, and what was sent is found. What remains is a
 //!   request that lay in the network or the broker for longer than that. Within a process callers take turns.
 //! - A topic's id is asked for again after a second. Another process that deletes a topic, makes it again and writes to it
-//!   within that second may have a record appended to the new one under the old id. Deliveries are not concerned: none is
-//!   handed out whose topic's id was not compared within the second before.
+//!   within that second may have a record appended to the new one under the old id. Deliveries are safer: after
+//!   a partition has been silent, the topic's id is compared before anything more of it is delivered.
 
 mod context;
 mod faults;

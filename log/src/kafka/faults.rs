@@ -36,7 +36,7 @@ pub(super) fn fault(complaints: &Complaints, code: RDKafkaErrorCode, doing: &str
 fn cause(complaints: &Complaints, code: RDKafkaErrorCode, doing: &str, topic: &str) -> String {
     let object = if topic.is_empty() { "Kafka".to_owned() } else { format!("topic {topic}") };
     match complaints.latest() {
-        Some(latest) if latest.code != code => format!("cannot {doing} {object}: {code} ({})", latest.reason),
+        Some(latest) => format!("cannot {doing} {object}: {code} ({})", latest.reason),
         _ => format!("cannot {doing} {object}: {code}"),
     }
 }

@@ -33,6 +33,10 @@ use positions::Found;
 /// While nothing happens, how often Kafka is told that this member is alive, and its own messages are looked at.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
+/// A partition that has given nothing for this long is trusted only after another look at its topic: a topic that is deleted
+/// and made again gives nothing for longer, since librdkafka waits before it asks again after an error.
+const QUIET: Duration = Duration::from_millis(50);
+
 /// While nothing happens, how often a look is taken at whether the topics are still the same.
 const IDLE_CHECK: Duration = Duration::from_secs(3);
 
@@ -65,6 +69,8 @@ struct Assigned {
     fetching: bool,
     /// The end as last heard of.
     end: Offset,
+    /// When its queue last gave something.
+    heard: Instant,
     queue: PartitionQueue,
 }
 
@@ -82,6 +88,8 @@ struct Held {
     index: usize,
     delivery: Delivery,
     next: Offset,
+    /// Delivered once the topic's id has been compared since then.
+    verify_since: Instant,
 }
 
 struct Check {
@@ -235,8 +243,8 @@ impl Member {
                     let queue = PartitionQueue::of(consumer, topic, partition.0, &self.wake);
                     let queue = queue.ok_or_else(|| self.log.fault(RDKafkaErrorCode::Fail, "read from", topic))?;
                     let (topic, partition) = (topic.clone(), *partition);
-                    let (state, end) = (State::Silent, Offset(0));
-                    self.partitions.push(Assigned { topic, partition, state, fetching: false, end, queue });
+                    let (state, end, heard) = (State::Silent, Offset(0), Instant::now());
+                    self.partitions.push(Assigned { topic, partition, state, fetching: false, end, heard, queue });
                 }
                 Ok((!given.is_empty()).then_some(Delivery::Assigned(given)))
             }
@@ -295,7 +303,11 @@ impl Member {
             }
             let (topic, partition, end) = (assigned.topic.clone(), assigned.partition, assigned.end);
             let delivery = Delivery::Records { topic, partition, records: drained.records, next, end };
-            self.held = Some(Held { index, delivery, next });
+            let now = Instant::now();
+            let is_quiet = now.duration_since(assigned.heard) >= QUIET;
+            let verify_since = if is_quiet { now } else { now.checked_sub(FRESH).unwrap_or(now) };
+            assigned.heard = now;
+            self.held = Some(Held { index, delivery, next, verify_since });
             self.turn = index + 1;
             return Ok(true);
         }
@@ -322,7 +334,7 @@ impl Member {
         let is_old = |age| self.verified.is_none_or(|at| at.elapsed() >= age);
         let reads = || self.partitions.iter().any(|it| matches!(it.state, State::Reading(_)));
         self.partitions.iter().any(|it| matches!(it.state, State::Wanted(_)))
-            || (self.held.is_some() && is_old(FRESH))
+            || self.held.as_ref().is_some_and(|held| self.verified.is_none_or(|at| at < held.verify_since))
             || (reads() && is_old(IDLE_CHECK))
     }
 
