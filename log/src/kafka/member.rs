@@ -255,11 +255,13 @@ impl Member {
                 for gone in self.partitions.iter().filter(|it| is_taken(it) && it.fetching) {
                     add(&mut releasing, &gone.topic, gone.partition, KafkaOffset::Invalid);
                 }
-                // Not delivered, and not anyone's here any more; what stays is taken from its queue again if it was held.
-                if let Some(held) = self.held.take() {
-                    self.undo(held.index);
-                }
+                // What is held of another partition is delivered after this.
+                let held = self.held.take().map(|held| (self.place(held.index), held));
                 self.partitions.retain(|it| !is_taken(it));
+                self.held = held.and_then(|((topic, partition), held)| {
+                    let index = self.index(&topic, partition).ok()?;
+                    Some(Held { index, ..held })
+                });
                 (self.check, self.turn) = (None, 0);
                 self.releasing = Some(releasing);
                 Ok(Some(Delivery::Revoked(taken)))
@@ -282,7 +284,10 @@ impl Member {
             let index = (self.turn + step) % count;
             let assigned = &mut self.partitions[index];
             let State::Reading(position) = assigned.state else { continue };
-            let drained = assigned.queue.drain(BATCH_RECORDS, Duration::ZERO);
+            let mut drained = assigned.queue.drain(BATCH_RECORDS, Duration::ZERO);
+            // A rebalance pauses partitions, and may have some records fetched twice.
+            let before = drained.records.partition_point(|record| record.offset < position);
+            drained.records.drain(..before);
             let last = drained.records.last().map(|record| record.offset.next());
             let moved_back = drained.end.is_some_and(|end| end < position);
             let next = last.max(drained.end).unwrap_or(position).max(position);
@@ -321,21 +326,16 @@ impl Member {
         Some(held.delivery)
     }
 
-    /// What was taken from a partition's queue is not delivered: it is to be fetched again.
-    fn undo(&mut self, index: usize) {
-        if let Some(assigned) = self.partitions.get_mut(index)
-            && let State::Reading(position) = assigned.state
-        {
-            assigned.state = State::Wanted(position);
-        }
-    }
-
     fn is_check_due(&self) -> bool {
         let is_old = |age| self.verified.is_none_or(|at| at.elapsed() >= age);
         let reads = || self.partitions.iter().any(|it| matches!(it.state, State::Reading(_)));
         self.partitions.iter().any(|it| matches!(it.state, State::Wanted(_)))
             || self.held.as_ref().is_some_and(|held| self.verified.is_none_or(|at| at < held.verify_since))
             || (reads() && is_old(IDLE_CHECK))
+    }
+
+    fn place(&self, index: usize) -> (String, Partition) {
+        (self.partitions[index].topic.clone(), self.partitions[index].partition)
     }
 
     fn index(&self, topic: &str, partition: Partition) -> Result<usize, LogError> {

@@ -204,13 +204,11 @@ pub(super) struct PartitionQueue {
     queue: Owned<rd_kafka_queue_t>,
     /// What [`woken`] is given: alive for as long as the queue may call it.
     _wake: Arc<Notify>,
-    /// Room for what a drain takes; empty between drains.
-    taken: Vec<*mut rd_kafka_message_t>,
     /// The queue must be gone before its client is. Dropped after this type's own `drop`.
     _consumer: Arc<dyn Any + Send + Sync>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, `drain` takes `&mut self`, and `taken` holds nothing between drains.
+// SAFETY: librdkafka's queues may be used from any thread, and `drain` takes `&mut self`.
 unsafe impl Send for PartitionQueue {}
 // SAFETY: there is nothing to do with a `&PartitionQueue`.
 unsafe impl Sync for PartitionQueue {}
@@ -243,20 +241,23 @@ impl PartitionQueue {
             queue
         };
         let consumer: Arc<dyn Any + Send + Sync> = Arc::<BaseConsumer<C>>::clone(consumer);
-        Some(PartitionQueue { queue, _wake: wake, taken: Vec::new(), _consumer: consumer })
+        Some(PartitionQueue { queue, _wake: wake, _consumer: consumer })
     }
 
-    /// Takes up to `max` of what has been fetched, waiting up to `timeout` for as much. What was fetched before a change of
+    /// Takes up to `max` of what has been fetched, waiting up to `timeout` for the first. What was fetched before a change of
     /// position is not among it.
     pub(super) fn drain(&mut self, max: usize, timeout: Duration) -> Drained {
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        self.taken.resize(max, ptr::null_mut());
-        // SAFETY: the queue is alive, and `taken` has room for `max` pointers. Messages that are put there are ours to free.
-        let count = unsafe { rd_kafka_consume_batch_queue(self.queue.ptr(), timeout_ms, self.taken.as_mut_ptr(), max) };
-        self.taken.truncate(usize::try_from(count).unwrap_or(0));
-        let mut drained = Drained { records: Vec::with_capacity(self.taken.len()), ..Drained::default() };
-        for message in self.taken.drain(..) {
-            let Some(message) = Owned::new(message, rd_kafka_message_destroy) else { continue };
+        let mut drained = Drained::default();
+        let mut taken = 0;
+        while taken < max {
+            // One by one: the batch call takes the end of a partition for a record, and after the next rebalance librdkafka
+            // goes on behind the record that comes to stand there.
+            let wait_ms = if taken == 0 { timeout_ms } else { 0 };
+            // SAFETY: the queue is alive; a message that it gives is ours to free.
+            let message = unsafe { rd_kafka_consume_queue(self.queue.ptr(), wait_ms) };
+            let Some(message) = Owned::new(message, rd_kafka_message_destroy) else { break };
+            taken += 1;
             // SAFETY: the message is alive until the end of this turn of the loop.
             let read = unsafe { message.ptr.as_ref() };
             match read.err {

@@ -299,13 +299,7 @@ fn read(reader: &Arc<BaseConsumer<Context>>, span: &Span, complaints: &Complaint
     let mut bytes = 0;
     loop {
         let room = (span.max_records - batch.records.len()).min(SEARCH_RECORDS);
-        // The first is waited for, the others are there or not.
-        let mut drained = queue.drain(1, STEP);
-        if drained.end.is_none() && drained.error.is_none() && room > 1 {
-            let others = queue.drain(room - 1, Duration::ZERO);
-            drained.records.extend(others.records);
-            (drained.end, drained.error) = (others.end, others.error);
-        }
+        let drained = queue.drain(room, STEP);
         while reader.poll(Duration::ZERO).is_some() {}
         if take(&mut batch, drained.records, &mut bytes, span) {
             return Ok(batch);

@@ -126,7 +126,9 @@ pub(crate) struct Store {
 /// One turn of a member's loop, as a worker does it.
 pub(crate) async fn turn(name: &'static str, member: &mut Consumer, store: &mut Store) -> Result<(), LogError> {
     let d = member.next().await?;
-    if !matches!(d, Delivery::Records{..}) { eprintln!("{name} {d:?}"); }
+    if !matches!(d, Delivery::Records { .. }) {
+        eprintln!("{name} {d:?}");
+    }
     match d {
         Delivery::Assigned(partitions) => {
             for (topic, partition) in partitions {
