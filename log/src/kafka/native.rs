@@ -34,6 +34,9 @@ pub(super) struct Described {
     pub(super) internal: bool,
 }
 
+/// A topic's name, and what brokers say of it.
+pub(super) type Looked = (String, Result<Described, RDKafkaErrorCode>);
+
 /// What was taken from a partition's queue.
 #[derive(Debug, Default)]
 pub(super) struct Drained {
@@ -73,7 +76,7 @@ pub(super) fn describe_topics<C: ClientContext>(
     client: &Client<C>,
     names: &[String],
     timeout: Duration,
-) -> Result<Vec<(String, Result<Described, RDKafkaErrorCode>)>, RDKafkaErrorCode> {
+) -> Result<Vec<Looked>, RDKafkaErrorCode> {
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     // SAFETY: `pointers` holds as many pointers to C strings as it is long; librdkafka copies them.
@@ -100,7 +103,7 @@ pub(super) fn describe_topics<C: ClientContext>(
 
 /// # Safety
 /// `topic` is a valid description for the time of the call.
-unsafe fn described(topic: *const rd_kafka_TopicDescription_t) -> (String, Result<Described, RDKafkaErrorCode>) {
+unsafe fn described(topic: *const rd_kafka_TopicDescription_t) -> Looked {
     // SAFETY: what is read belongs to the description; an error that is null reads as none; an id is never null where
     // there is no error, and is checked all the same.
     unsafe {
