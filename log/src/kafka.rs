@@ -150,13 +150,24 @@ impl KafkaLog {
         blocking(move || {
             let answer = question(&log.0.asker, log.0.options.request_timeout);
             // What librdkafka has to say meanwhile is told only to who asks.
-            while log.0.asker.poll(Duration::ZERO).is_some() {}
+            hear(&log.0.asker);
             if answer.is_ok() {
                 log.0.complaints.clear();
             }
             answer
         })
         .await?
+    }
+}
+
+/// How many of librdkafka's messages are heard at a time. It does not tell the end of them from one that it has dealt with
+/// itself, such as a line of its log.
+const MESSAGES: usize = 8;
+
+/// Hears what librdkafka has to say to a client that is sent no records this way.
+fn hear(consumer: &BaseConsumer<Context>) {
+    for _ in 0..MESSAGES {
+        consumer.poll(Duration::ZERO);
     }
 }
 
@@ -177,7 +188,8 @@ async fn greet(
         let began = Instant::now();
         loop {
             let answered = asker.client().fetch_metadata(None, STEP.min(options.request_timeout));
-            while asker.poll(Duration::ZERO).is_some() {}
+            // For as long as this, whatever comes.
+            asker.poll(Duration::from_millis(10));
             let Err(error) = answered else {
                 complaints.clear();
                 return Ok(());

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::consumer::{BATCH_RECORDS, Delivery};
 use crate::error::LogError;
 use crate::kafka::native::PartitionQueue;
-use crate::kafka::{FRESH, KafkaLog, faults};
+use crate::kafka::{FRESH, KafkaLog, MESSAGES, faults};
 use crate::record::{Offset, Partition, TopicId};
 pub(super) use group::Leaving;
 use group::{Event, GroupContext};
@@ -190,21 +190,21 @@ impl Member {
     /// Hears what Kafka says to this member: what it is given, what is taken from it, what is wrong.
     fn poll_group(&mut self) -> Result<Option<Delivery>, LogError> {
         let Some(consumer) = self.consumer.clone() else { return Err(LogError::Closed) };
-        loop {
-            if let Some(event) = consumer.context().next_event() {
-                match self.rebalanced(&consumer, event)? {
-                    Some(delivery) => return Ok(Some(delivery)),
-                    None => continue,
-                }
+        for _ in 0..MESSAGES {
+            let polled = consumer.poll(Duration::ZERO);
+            if let Some(event) = consumer.context().next_event()
+                && let Some(delivery) = self.rebalanced(&consumer, event)?
+            {
+                return Ok(Some(delivery));
             }
-            match consumer.poll(Duration::ZERO) {
-                None if consumer.context().has_event() => {}
-                None => return Ok(None),
+            match polled {
+                None => {}
                 // No record comes this way: each partition has a queue of its own before it is assigned.
                 Some(Ok(_)) => tracing::error!("a record came past its partition's queue"),
                 Some(Err(error)) => self.complaint(&consumer, &error)?,
             }
         }
+        Ok(None)
     }
 
     fn complaint(&mut self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError) -> Result<(), LogError> {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::error::LogError;
 use crate::kafka::context::{Complaints, Context};
 use crate::kafka::native::PartitionQueue;
-use crate::kafka::{KafkaLog, blocking, faults};
+use crate::kafka::{KafkaLog, blocking, faults, hear};
 use crate::log::{Batch, Fetch};
 use crate::record::{Extent, Offset, Partition, Record, TopicId};
 use crate::topic::{GroupOffset, TopicInfo};
@@ -300,7 +300,7 @@ fn read(reader: &Arc<BaseConsumer<Context>>, span: &Span, complaints: &Complaint
     loop {
         let room = (span.max_records - batch.records.len()).min(SEARCH_RECORDS);
         let drained = queue.drain(room, STEP);
-        while reader.poll(Duration::ZERO).is_some() {}
+        hear(reader);
         if take(&mut batch, drained.records, &mut bytes, span) {
             return Ok(batch);
         }

@@ -41,10 +41,6 @@ impl GroupContext {
         self.events().pop_front()
     }
 
-    pub(super) fn has_event(&self) -> bool {
-        !self.events().is_empty()
-    }
-
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
