@@ -61,6 +61,19 @@ pub enum LogError {
     )]
     Corrupt { path: PathBuf, cause: String },
 
+    /// The broker knows the user or the program, and does not let it: wrong credentials, a certificate that nobody here
+    /// signed, a right that is missing.
+    #[error("the log denies access: {cause}; check its user, password and certificates, and the rights of the user")]
+    Denied { cause: String },
+
+    /// The log cannot be reached as it is configured, whatever the time.
+    #[error("the log is configured wrongly: {cause}")]
+    Misconfigured { cause: String },
+
+    /// The record has something that this log cannot hold.
+    #[error("a record for topic {topic} cannot be written: {reason}")]
+    Unwritable { topic: String, reason: String },
+
     #[error("the log is closed")]
     Closed,
 }
@@ -118,6 +131,9 @@ mod tests {
             LogError::NotAssigned { topic: topic(), partition: Partition(1) },
             LogError::NewerVersion { path: "data/log.db".into(), found: 9, supported: 1 },
             LogError::Corrupt { path: "data/log.db".into(), cause: "file is not a database".into() },
+            LogError::Denied { cause: "Broker: Topic authorization failed, appending to topic document".into() },
+            LogError::Misconfigured { cause: "kafka.extra may not set acks".into() },
+            LogError::Unwritable { topic: topic(), reason: "its timestamp is before 1970".into() },
             LogError::Closed,
         ];
         let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -134,6 +150,9 @@ mod tests {
         partition 1 of topic document is not assigned to this consumer
         data/log.db was written by a newer Headwater (version 9 of the file, this one knows up to 1); use that Headwater or a newer one
         data/log.db is damaged or is not a Headwater log: file is not a database; stop Headwater, then restore the file from a backup, or move it away to start with an empty log
+        the log denies access: Broker: Topic authorization failed, appending to topic document; check its user, password and certificates, and the rights of the user
+        the log is configured wrongly: kafka.extra may not set acks
+        a record for topic document cannot be written: its timestamp is before 1970
         the log is closed
         "#);
     }

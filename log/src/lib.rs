@@ -1,4 +1,4 @@
-//! The event log: partitioned, durable, read from any offset. Kafka (later) | SQLite (embedded) | memory (tests).
+//! The event log: partitioned, durable, read from any offset. Kafka | SQLite (embedded) | memory (tests).
 //!
 //! The log is the only source of truth: a record is acknowledged when it is durable, and not before. Every backend keeps
 //! the same promises, and one suite of tests (`tests/conformance.rs`) holds them to it:
@@ -23,6 +23,7 @@
 
 pub mod consumer;
 pub mod error;
+pub mod kafka;
 pub mod limits;
 mod log;
 pub mod memory;
@@ -33,6 +34,7 @@ pub mod topic;
 
 pub use consumer::{Consumer, Delivery};
 pub use error::LogError;
+pub use kafka::{KafkaCertificate, KafkaCompression, KafkaLog, KafkaOptions, KafkaSecurity};
 pub use limits::Limits;
 pub use log::Log;
 pub use memory::MemoryLog;

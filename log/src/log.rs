@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::consumer::Consumer;
 use crate::error::LogError;
+use crate::kafka::{KafkaLog, KafkaOptions};
 use crate::memory::MemoryLog;
 use crate::record::{Appended, Extent, NewRecord, Offset, Partition, Record, TopicId};
 use crate::sqlite::{SqliteLog, SqliteOptions};
@@ -20,6 +21,8 @@ pub enum Log {
     Sqlite(SqliteLog),
     /// Gone with its last handle: for tests.
     Memory(MemoryLog),
+    /// A Kafka cluster.
+    Kafka(KafkaLog),
 }
 
 /// What to read: from `from`, at most `max_records` and about `max_bytes`, and of the topic with this id if one is given.
@@ -61,6 +64,11 @@ impl Log {
         SqliteLog::open(folder, options).await.map(Log::Sqlite)
     }
 
+    /// Connects to a Kafka cluster, and waits until a broker has answered. Within a tokio runtime.
+    pub async fn connect_kafka(options: KafkaOptions) -> Result<Log, LogError> {
+        KafkaLog::connect(options).await.map(Log::Kafka)
+    }
+
     /// A log in memory, with the default limits.
     pub fn memory() -> Log {
         Log::Memory(MemoryLog::default())
@@ -72,6 +80,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.ensure_topic(spec).await,
             Log::Memory(log) => log.ensure_topic(spec),
+            Log::Kafka(log) => log.ensure_topic(spec).await,
         }
     }
 
@@ -80,6 +89,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.topic(name).await,
             Log::Memory(log) => log.topic(name),
+            Log::Kafka(log) => log.topic(name).await,
         }
     }
 
@@ -88,6 +98,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.topics().await,
             Log::Memory(log) => Ok(log.topics()),
+            Log::Kafka(log) => log.topics().await,
         }
     }
 
@@ -96,6 +107,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.delete_topic(name).await,
             Log::Memory(log) => log.delete_topic(name),
+            Log::Kafka(log) => log.delete_topic(name).await,
         }
     }
 
@@ -107,11 +119,13 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.append(topic, record).await,
             Log::Memory(log) => log.append(topic, record),
+            Log::Kafka(log) => log.append(topic, record).await,
         }
     }
 
     /// Writes the record, unless its partition has one from `from` on with the same value under this header: then answers
-    /// where that one is. Looking and writing are one transaction, so among any number of callers one writes. `from` may
+    /// where that one is. Looking and writing are one transaction, so among any number of callers one writes; in
+    /// Kafka they are not, and what remains to be borne in mind is said at [`KafkaLog`]. `from` may
     /// lie before what retention has left: what is gone counts as not there. The record must have the header; for the rest,
     /// see [`Log::append`].
     pub async fn append_once(
@@ -125,6 +139,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.append_once(topic, record, once).await,
             Log::Memory(log) => log.append_once(topic, record, once),
+            Log::Kafka(log) => log.append_once(topic, record, once).await,
         }
     }
 
@@ -134,6 +149,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.append_all(topic, records).await,
             Log::Memory(log) => log.append_all(topic, records),
+            Log::Kafka(log) => log.append_all(topic, records).await,
         }
     }
 
@@ -157,8 +173,11 @@ impl Log {
     }
 
     /// Resolves when the partition's end is greater than `past`: when the record at offset `past` can be read. Records that
-    /// other processes write are noticed within 20 ms or so. Dropping the future is harmless.
+    /// other processes write are noticed within some 20 ms. Dropping the future is harmless.
     pub async fn wait(&self, topic: &str, partition: Partition, past: Offset) -> Result<(), LogError> {
+        if let Log::Kafka(log) = self {
+            return log.wait(topic, partition, past).await;
+        }
         let mut changed = self.changed();
         loop {
             // Marked as seen before looking, so that a record which lands in between wakes this up.
@@ -185,11 +204,12 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.find_header(topic, partition, from, name, value).await,
             Log::Memory(log) => log.find_header(topic, partition, from, name, value),
+            Log::Kafka(log) => log.find_header(topic, partition, from, name, value).await,
         }
     }
 
     /// Joins a consumer group that reads these topics. In the embedded log each member of a group gets all partitions: its
-    /// views decide by compare-and-swap whose work counts.
+    /// views decide by compare-and-swap whose work counts. In Kafka a partition has one member at a time.
     pub async fn consumer(&self, group: &str, topics: &[String]) -> Result<Consumer, LogError> {
         Consumer::join(self.clone(), group, topics).await
     }
@@ -199,15 +219,19 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.group_offsets(group).await,
             Log::Memory(log) => Ok(log.group_offsets(group)),
+            Log::Kafka(log) => log.group_offsets(group).await,
         }
     }
 
     /// Deletes what every topic's retention no longer keeps at this time (milliseconds since 1970): from the front of each
-    /// partition, up to the first record that is young enough. Answers how many records went.
+    /// partition, up to the first record that is young enough. Answers how many records went. Kafka does so by itself, when
+    /// it sees fit, and answers 0.
     pub async fn enforce_retention(&self, now_ms: i64) -> Result<u64, LogError> {
         match self {
             Log::Sqlite(log) => log.enforce_retention(now_ms).await,
             Log::Memory(log) => Ok(log.enforce_retention(now_ms)),
+            // The brokers do it themselves, by each topic's settings.
+            Log::Kafka(_) => Ok(0),
         }
     }
 
@@ -216,6 +240,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.close().await,
             Log::Memory(log) => log.close(),
+            Log::Kafka(log) => log.close().await,
         }
     }
 
@@ -223,6 +248,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.fetch(fetch).await,
             Log::Memory(log) => log.fetch(fetch),
+            Log::Kafka(log) => log.fetch(fetch).await,
         }
     }
 
@@ -231,6 +257,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.extents(topic, id).await,
             Log::Memory(log) => log.extents(topic, id),
+            Log::Kafka(log) => log.extents(topic, id).await,
         }
     }
 
@@ -238,6 +265,8 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.commit_group(group, offsets).await,
             Log::Memory(log) => log.commit_group(group, offsets),
+            // Members commit for themselves.
+            Log::Kafka(_) => Ok(()),
         }
     }
 
@@ -246,6 +275,7 @@ impl Log {
         match self {
             Log::Sqlite(log) => log.changed(),
             Log::Memory(log) => log.changed(),
+            Log::Kafka(log) => log.changed(),
         }
     }
 }

@@ -11,7 +11,8 @@ use headwater_log::{Appended, LogError, NewRecord, Offset, Partition, Record, pa
 use super::subject::{Subject, at, header, record, within};
 
 pub(crate) async fn records_come_back_as_they_were_given_in_order(mut it: Subject) {
-    let info = it.topic("t", 1).await;
+    let t = it.name("t");
+    let info = it.topic(t, 1).await;
     let mut given = vec![
         record("k", "plain"),
         NewRecord::default(),
@@ -25,8 +26,8 @@ pub(crate) async fn records_come_back_as_they_were_given_in_order(mut it: Subjec
         record("k", vec![7; 200_000]),
     ];
     for (i, record) in given.iter_mut().enumerate() {
-        record.timestamp_ms = Some([-5, 0, i64::MAX, 7, 6, 5, 4][i]);
-        let appended = it.log.append("t", record.clone()).await.unwrap();
+        record.timestamp_ms = Some(it.timestamps_ms()[i]);
+        let appended = it.log.append(t, record.clone()).await.unwrap();
         assert_eq!(appended, Appended { topic: info.id, partition: Partition(0), offset: Offset(i as i64) });
     }
     let expected: Vec<Record> = given
@@ -40,60 +41,65 @@ pub(crate) async fn records_come_back_as_they_were_given_in_order(mut it: Subjec
             headers: new.headers,
         })
         .collect();
-    assert_eq!(it.all("t", Partition(0)).await, expected);
+    assert_eq!(it.all(t, Partition(0)).await, expected);
     it.reopen().await;
-    assert_eq!(it.all("t", Partition(0)).await, expected);
-    assert_eq!(it.log.append("t", record("k", "after")).await.unwrap().offset, Offset(7));
+    assert_eq!(it.all(t, Partition(0)).await, expected);
+    assert_eq!(it.log.append(t, record("k", "after")).await.unwrap().offset, Offset(7));
 }
 
 pub(crate) async fn a_record_that_is_there_is_not_written_again(it: Subject) {
-    it.topic("t", 3).await;
+    let t = it.name("t");
+    let u = it.name("u");
+    it.topic(t, 3).await;
     let with = |id: &str| NewRecord { headers: vec![header("id", id.to_owned())], ..record("k", "x") };
-    let once = async |id: &str, from| it.log.append_once("t", with(id), "id", Offset(from)).await.unwrap();
+    let once = async |id: &str, from| it.log.append_once(t, with(id), "id", Offset(from)).await.unwrap();
     let partition = partition_for(b"k", 3);
-    let first = it.log.append("t", with("a")).await.unwrap();
+    let first = it.log.append(t, with("a")).await.unwrap();
     assert_eq!(once("a", 0).await, first);
     let second = once("b", 0).await;
     assert_eq!((second.partition, second.offset), (partition, Offset(1)));
     // What lies before is not looked at, nor is another partition, nor another header.
     assert_eq!(once("a", 1).await.offset, Offset(2));
-    it.log.append("t", NewRecord { partition: Some(Partition((partition.0 + 1) % 3)), ..with("c") }).await.unwrap();
-    it.log.append("t", NewRecord { headers: vec![header("other", "c")], ..record("k", "x") }).await.unwrap();
+    it.log.append(t, NewRecord { partition: Some(Partition((partition.0 + 1) % 3)), ..with("c") }).await.unwrap();
+    it.log.append(t, NewRecord { headers: vec![header("other", "c")], ..record("k", "x") }).await.unwrap();
     assert_eq!(once("c", 0).await.offset, Offset(4));
     // Of many at once one writes, also where they share a transaction.
     let all = join_all((0..50).map(|i| {
         let (log, record) = (&it.log, with(["d", "e"][i % 2]));
-        async move { log.append_once("t", record, "id", Offset(0)).await.unwrap() }
+        async move { log.append_once(t, record, "id", Offset(0)).await.unwrap() }
     }))
     .await;
     assert_eq!(all.iter().map(|appended| appended.offset).collect::<BTreeSet<_>>().len(), 2);
-    assert_eq!(it.all("t", partition).await.len(), 7);
-    let missing = it.log.append_once("u", with("a"), "id", Offset(0)).await;
+    assert_eq!(it.all(t, partition).await.len(), 7);
+    let missing = it.log.append_once(u, with("a"), "id", Offset(0)).await;
     assert!(matches!(missing, Err(LogError::UnknownTopic { .. })), "{missing:?}");
 }
 
 pub(crate) async fn a_key_goes_where_kafka_would_put_it(it: Subject) {
-    it.topic("t", 7).await;
+    let t = it.name("t");
+    it.topic(t, 7).await;
     // 21 -> -973932308: positive 1173551340, modulo 7 is 3. abc -> 479470107, modulo 7 is 4.
     for (key, partition) in [("21", 3), ("abc", 4)] {
-        assert_eq!(it.log.append("t", record(key, "x")).await.unwrap().partition, Partition(partition), "{key}");
+        assert_eq!(it.log.append(t, record(key, "x")).await.unwrap().partition, Partition(partition), "{key}");
     }
     let keys: Vec<String> = (0..200).map(|i| format!("key-{i}")).collect();
-    let all = it.log.append_all("t", keys.iter().map(|key| record(key, "x")).collect()).await.unwrap();
+    let all = it.log.append_all(t, keys.iter().map(|key| record(key, "x")).collect()).await.unwrap();
     for (key, appended) in keys.iter().zip(all) {
         assert_eq!(appended.partition, partition_for(key.as_bytes(), 7), "{key}");
     }
     let chosen = NewRecord { partition: Some(Partition(6)), ..record("21", "x") };
-    assert_eq!(it.log.append("t", chosen).await.unwrap().partition, Partition(6));
+    assert_eq!(it.log.append(t, chosen).await.unwrap().partition, Partition(6));
 }
 
 pub(crate) async fn records_without_a_key_are_spread(it: Subject) {
-    it.topic("a", 4).await;
-    it.topic("b", 4).await;
+    let a = it.name("a");
+    let b = it.name("b");
+    it.topic(a, 4).await;
+    it.topic(b, 4).await;
     let mut seen: BTreeMap<(&str, Partition), usize> = BTreeMap::new();
     for _ in 0..40 {
         // Turn and turn about, which would keep a topic to half of its partitions if they shared one count.
-        for topic in ["a", "b"] {
+        for topic in [a, b] {
             let appended = it.log.append(topic, NewRecord::default()).await.unwrap();
             *seen.entry((topic, appended.partition)).or_default() += 1;
         }
@@ -102,13 +108,15 @@ pub(crate) async fn records_without_a_key_are_spread(it: Subject) {
 }
 
 pub(crate) async fn one_bad_append_fails_alone(it: Subject) {
-    it.topic("t", 2).await;
+    let t = it.name("t");
+    let nowhere = it.name("nowhere");
+    it.topic(t, 2).await;
     let log = &it.log;
     let appends = (0..60).map(|i| async move {
         match i % 3 {
-            0 => log.append("t", at(0, "good")).await.map(|_| ()),
-            1 => log.append("t", at(2, "no such partition")).await.map(|_| ()),
-            _ => log.append("nowhere", at(0, "no such topic")).await.map(|_| ()),
+            0 => log.append(t, at(0, "good")).await.map(|_| ()),
+            1 => log.append(t, at(2, "no such partition")).await.map(|_| ()),
+            _ => log.append(nowhere, at(0, "no such topic")).await.map(|_| ()),
         }
     });
     for (i, result) in join_all(appends).await.into_iter().enumerate() {
@@ -118,13 +126,14 @@ pub(crate) async fn one_bad_append_fails_alone(it: Subject) {
         }
     }
     let mixed = vec![at(0, "good"), at(-1, "bad")];
-    assert!(matches!(it.log.append_all("t", mixed).await, Err(LogError::UnknownPartition { .. })));
-    assert_eq!(it.all("t", Partition(0)).await.len(), 20);
-    assert_eq!(it.log.append("t", at(0, "next")).await.unwrap().offset, Offset(20));
+    assert!(matches!(it.log.append_all(t, mixed).await, Err(LogError::UnknownPartition { .. })));
+    assert_eq!(it.all(t, Partition(0)).await.len(), 20);
+    assert_eq!(it.log.append(t, at(0, "next")).await.unwrap().offset, Offset(20));
 }
 
 pub(crate) async fn limits_are_named(it: Subject) {
-    it.topic("t", 1).await;
+    let t = it.name("t");
+    it.topic(t, 1).await;
     let headers = |count: usize, name: usize, value: usize| NewRecord {
         headers: (0..count).map(|_| header(&"n".repeat(name), vec![0; value])).collect(),
         ..Default::default()
@@ -138,39 +147,41 @@ pub(crate) async fn limits_are_named(it: Subject) {
     ];
     let mut end = 0;
     for (name, most, fits, too_large) in cases {
-        assert_eq!(it.log.append("t", fits).await.unwrap().offset, Offset(end), "{name}");
+        assert_eq!(it.log.append(t, fits).await.unwrap().offset, Offset(end), "{name}");
         end += 1;
-        match it.log.append("t", too_large.clone()).await {
+        match it.log.append(t, too_large.clone()).await {
             Err(LogError::TooLarge { limit, allowed, .. }) => assert_eq!((limit, allowed), (name, most)),
             found => panic!("{name}: {found:?}"),
         }
-        let all = it.log.append_all("t", vec![record("k", "small"), too_large]).await;
+        let all = it.log.append_all(t, vec![record("k", "small"), too_large]).await;
         assert!(matches!(all, Err(LogError::TooLarge { limit, .. }) if limit == name), "{all:?}");
     }
-    assert_eq!(it.log.extents("t").await.unwrap()[0].end, Offset(end));
+    assert_eq!(it.log.extents(t).await.unwrap()[0].end, Offset(end));
 }
 
 pub(crate) async fn append_all_keeps_the_order_over_many_transactions(it: Subject) {
-    it.topic("t", 3).await;
-    assert_eq!(it.log.append_all("t", vec![]).await, Ok(vec![]));
+    let t = it.name("t");
+    it.topic(t, 3).await;
+    assert_eq!(it.log.append_all(t, vec![]).await, Ok(vec![]));
     let count = 9_000;
     let records = (0..count).map(|i| at(i % 3, format!("{i}"))).collect();
-    let appended = it.log.append_all("t", records).await.unwrap();
+    let appended = it.log.append_all(t, records).await.unwrap();
     for (i, appended) in (0..).zip(&appended) {
         assert_eq!((appended.partition, appended.offset), (Partition(i % 3), Offset(i64::from(i / 3))));
     }
     for partition in 0..3 {
         let expected: Vec<String> = (0..count / 3).map(|i| format!("{}", i * 3 + partition)).collect();
-        let read = it.log.read("t", Partition(partition), Offset(0), usize::MAX, usize::MAX).await.unwrap();
+        let read = it.log.read(t, Partition(partition), Offset(0), usize::MAX, usize::MAX).await.unwrap();
         let found: Vec<&[u8]> = read.iter().map(|record| record.payload.as_deref().unwrap()).collect();
         assert_eq!(found, expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>());
     }
 }
 
 pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_in_order(it: Subject) {
+    let t = it.name("t");
     const TASKS: i64 = 300;
     const EACH: i64 = 10;
-    it.topic("t", 3).await;
+    it.topic(t, 3).await;
     let done = Arc::new(AtomicBool::new(false));
     // Reads on while records are written: it must never meet an offset before those below it.
     let readers: Vec<_> = (0..3)
@@ -180,7 +191,7 @@ pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_i
                 let mut from = Offset(0);
                 loop {
                     let last_round = done.load(Ordering::Acquire);
-                    let records = log.read("t", Partition(partition), from, 50, 1 << 20).await.unwrap();
+                    let records = log.read(t, Partition(partition), from, 50, 1 << 20).await.unwrap();
                     for record in &records {
                         assert_eq!(record.offset, from, "partition {partition}");
                         from = from.next();
@@ -199,7 +210,7 @@ pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_i
             let mut appended = Vec::new();
             for i in 0..EACH {
                 let record = at((task % 3) as i32, format!("{task}/{i}"));
-                appended.push((log.append("t", record).await.unwrap(), format!("{task}/{i}")));
+                appended.push((log.append(t, record).await.unwrap(), format!("{task}/{i}")));
             }
             // One task's appends, each awaited before the next, ascend.
             assert!(appended.windows(2).all(|pair| pair[0].0.offset < pair[1].0.offset));
@@ -215,7 +226,7 @@ pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_i
     assert_eq!(distinct.len() as i64, TASKS * EACH);
     let mut kept = BTreeMap::new();
     for partition in (0..3).map(Partition) {
-        let records = it.all("t", partition).await;
+        let records = it.all(t, partition).await;
         kept.extend(records.into_iter().map(|record| ((partition, record.offset), record.payload.unwrap())));
     }
     for (at, payload) in appended {
@@ -224,11 +235,12 @@ pub(crate) async fn concurrent_appends_get_distinct_offsets_and_become_visible_i
 }
 
 pub(crate) async fn a_time_is_given_where_there_is_none(it: Subject) {
-    it.topic("t", 1).await;
+    let t = it.name("t");
+    it.topic(t, 1).await;
     let now_ms = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let before = now_ms();
-    it.log.append("t", at(0, "x")).await.unwrap();
+    it.log.append(t, at(0, "x")).await.unwrap();
     let after = now_ms();
-    let found = it.all("t", Partition(0)).await[0].timestamp_ms;
+    let found = it.all(t, Partition(0)).await[0].timestamp_ms;
     assert!((before..=after).contains(&found), "{found} is not in {before}..={after}");
 }

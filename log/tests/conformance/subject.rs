@@ -1,29 +1,59 @@
 //! The log under test, and how records are made and read back.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headwater_log::{Header, Log, NewRecord, Offset, Partition, Record, TopicInfo, TopicSpec};
+use headwater_dev_servers::Servers;
+use headwater_log::{Header, KafkaOptions, Log, NewRecord, Offset, Partition, Record, TopicInfo, TopicSpec};
 use tempfile::TempDir;
 
 /// What a wait may take before the test fails. Nothing waits for it to pass.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 pub(crate) struct Subject {
     pub(crate) log: Log,
     folder: Option<TempDir>,
+    /// What names begin with, where tests share a log.
+    prefix: Option<String>,
 }
 
 impl Subject {
     pub(crate) fn memory() -> Subject {
-        Subject { log: Log::memory(), folder: None }
+        Subject { log: Log::memory(), folder: None, prefix: None }
     }
 
     pub(crate) async fn sqlite() -> Subject {
         let folder = TempDir::new().unwrap();
-        Subject { log: Log::open_embedded(folder.path()).await.unwrap(), folder: Some(folder) }
+        Subject { log: Log::open_embedded(folder.path()).await.unwrap(), folder: Some(folder), prefix: None }
+    }
+
+    pub(crate) async fn kafka() -> Subject {
+        Subject { log: connected().await, folder: None, prefix: Some(headwater_dev_servers::fresh_name("conformance")) }
+    }
+
+    /// A topic's or a group's name, which no other test has.
+    pub(crate) fn name(&self, name: &str) -> &'static str {
+        // Leaked, for a few bytes a test, so that tasks may have it.
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}.{name}").leak(),
+            None => name.to_owned().leak(),
+        }
+    }
+
+    /// Whether this test gave this name.
+    pub(crate) fn owns(&self, name: &str) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix))
+    }
+
+    /// Times that a record may have: Kafka takes none before 1970, and none far in the future.
+    pub(crate) fn timestamps_ms(&self) -> [i64; 7] {
+        match self.log {
+            Log::Kafka(_) => [1, 2, DAY_MS, 7, 6, 5, 4],
+            _ => [-5, 0, i64::MAX, 7, 6, 5, 4],
+        }
     }
 
     /// Closes and opens what outlives its handle.
@@ -31,6 +61,10 @@ impl Subject {
         if let Some(folder) = &self.folder {
             self.log.close().await;
             self.log = Log::open_embedded(folder.path()).await.unwrap();
+        }
+        if let Log::Kafka(_) = self.log {
+            self.log.close().await;
+            self.log = connected().await;
         }
     }
 
@@ -49,6 +83,13 @@ impl Subject {
             records.extend(some);
         }
     }
+}
+
+/// A log in the cluster that all tests share.
+async fn connected() -> Log {
+    static SERVERS: OnceLock<Servers> = OnceLock::new();
+    let servers = SERVERS.get_or_init(|| headwater_dev_servers::start(&["kafka"]));
+    Log::connect_kafka(KafkaOptions::new(&servers.kafka.bootstrap)).await.unwrap()
 }
 
 pub(crate) fn spec(name: &str, partitions: u32, retention_days: Option<u32>) -> TopicSpec {
