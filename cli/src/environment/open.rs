@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use headwater_engine::declare::config::{LogConfig, RegistryConfig, RegistryServer, Secret, StoreConfig, Template};
+use headwater_engine::declare::config::{
+    KafkaConfig, LogConfig, PostgresConfig, RegistryConfig, RegistryServer, Secret, StoreConfig, Template,
+};
 use headwater_engine::project::Project;
-use headwater_log::Log;
+use headwater_log::{KafkaOptions, KafkaSecurity, Log};
 use headwater_schemas::registry::{Login, Registry, RemoteOptions};
-use headwater_views::{SqliteOptions, Store};
-use secrecy::SecretString;
+use headwater_views::{PostgresOptions, SqliteOptions, Store};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::failure::Failure;
 
@@ -55,8 +58,43 @@ pub(super) async fn log(project: &Project) -> Result<Log, Failure> {
                 Failure::because(format!("the log in {} cannot be opened", folder.display()), &error).mend(DOCTOR)
             })
         }
-        LogConfig::Kafka(_) => Err(Failure::new("Kafka is not built in yet")),
+        LogConfig::Kafka(kafka) => {
+            let options = kafka_options(project, kafka)?;
+            Log::connect_kafka(options).await.map_err(|error| {
+                Failure::because("the log in Kafka cannot be opened", &error).mend("See `log:` in headwater.yaml.")
+            })
+        }
     }
+}
+
+fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions, Failure> {
+    let mut options = KafkaOptions::new(resolve(&kafka.brokers, "log.kafka.brokers")?);
+    options.replication = kafka.replication.map(|copies| i32::try_from(copies).unwrap_or(i32::MAX));
+    let ca_file = kafka.ca_file.as_deref().map(|file| project.path(file));
+    options.security = match &kafka.login {
+        Some((user, password)) => KafkaSecurity::SaslSsl {
+            mechanism: kafka.mechanism.clone(),
+            user: resolve(user, "log.kafka.user")?,
+            password: secret(project, password, "log.kafka.password")?,
+            ca_file,
+        },
+        None if kafka.tls => KafkaSecurity::Ssl { ca_file, certificate: None },
+        None => KafkaSecurity::Plain,
+    };
+    Ok(options)
+}
+
+fn postgres_options(project: &Project, name: &str, postgres: &PostgresConfig) -> Result<PostgresOptions, Failure> {
+    let place = format!("stores.{name}.postgres");
+    let mut url = resolve(&postgres.url, &place)?;
+    if let Some(password) = &postgres.password {
+        let password = secret(project, password, &place)?;
+        let wrong = || Failure::new(format!("{place} is no address")).mend("Write postgres://USER@HOST:PORT/DATABASE");
+        let mut parsed = Url::parse(&url).map_err(|_| wrong())?;
+        parsed.set_password(Some(password.expose_secret())).map_err(|()| wrong())?;
+        url = parsed.into();
+    }
+    Ok(PostgresOptions { schema: postgres.schema.clone(), ..PostgresOptions::new(url.into()) })
 }
 
 pub(crate) async fn registry(project: &Project) -> Result<Registry, Failure> {
@@ -101,7 +139,13 @@ pub(super) async fn store(project: &Project, name: &str, config: &StoreConfig) -
                     .mend(DOCTOR)
             })
         }
-        StoreConfig::Postgres(_) => Err(Failure::new("Postgres is not built in yet")),
+        StoreConfig::Postgres(postgres) => {
+            let options = postgres_options(project, name, postgres)?;
+            Store::open_postgres(options).await.map_err(|error| {
+                Failure::because(format!("the store {name} in Postgres cannot be opened"), &error)
+                    .mend(format!("See `stores.{name}` in headwater.yaml."))
+            })
+        }
     }
 }
 

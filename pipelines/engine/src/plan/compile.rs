@@ -412,6 +412,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state: Vec::new(),
+        shared: true,
     };
     View {
         level: 0,

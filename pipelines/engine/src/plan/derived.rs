@@ -190,7 +190,9 @@ fn copy(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, copied: Vec<
     }
     columns.extend(misnamed.then(unknown::any_column));
     let source = Source::Copy(CopySource { view: source, columns: sources, key: exprs });
-    View { owner, doubtful, ..view(cx, decl, columns, Vec::new(), source) }
+    let mut view = view(cx, decl, columns, Vec::new(), source);
+    view.table.shared = owner.is_none();
+    View { owner, doubtful, ..view }
 }
 
 fn aggregate(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, calls: Vec<(Text, Text, Call)>) -> View {
@@ -269,7 +271,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
-        shared: owner.is_none(),
+        shared: true,
     };
     View {
         level: cx.views[read].level + 1,

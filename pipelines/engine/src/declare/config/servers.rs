@@ -214,7 +214,11 @@ impl KafkaConfig {
             let error = Diagnostic::error(&mechanism.span, format!("{} is no mechanism", quoted(mechanism)));
             out.push(error.label(format!("expected {}", MECHANISMS.join(", "))));
         }
-        let tls = tls.map_or(ca_file.is_some(), |tls| tls.value);
+        if let (Some(tls), Some(_)) = (tls.as_ref().filter(|tls| !tls.value), &login) {
+            let error = Diagnostic::error(&tls.span, "a password would be sent without TLS");
+            out.push(error.label("leave this out").help("with `user`, TLS is always used"));
+        }
+        let tls = login.is_some() || tls.map_or(ca_file.is_some(), |tls| tls.value);
         let mechanism = mechanism.map_or_else(|| MECHANISMS[0].to_owned(), |mechanism| mechanism.value);
         Some(Self { brokers: brokers?, tls, ca_file, login, mechanism, replication: replication.map(|n| n.value) })
     }
