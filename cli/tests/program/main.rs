@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod killed;
 mod project;
+mod servers;
 mod serving;
 mod topics;
 mod usage;

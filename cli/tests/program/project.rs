@@ -11,6 +11,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// A copy of this repository's own declarations, with data of its own.
 pub(crate) struct Project {
     folder: tempfile::TempDir,
+    /// The environment that it is run with.
+    variables: Vec<(String, String)>,
 }
 
 impl Project {
@@ -20,7 +22,7 @@ impl Project {
         for part in ["headwater.yaml", "schemas/document", "schemas/user", "pipelines/document"] {
             copy(&root.join(part), &folder.path().join(part));
         }
-        Self { folder }
+        Self { folder, variables: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -34,9 +36,31 @@ impl Project {
         std::fs::write(self.path(name), text.replace(from, to)).expect("written");
     }
 
+    /// The same declarations on the real servers, with topics and tables of its own; nothing else is changed.
+    pub(crate) fn on_servers() -> Self {
+        let mut project = Self::new();
+        headwater_dev_servers::start(&["kafka", "registry", "postgres"]);
+        let own = headwater_dev_servers::fresh_name("t");
+        for topic in ["document", "user"] {
+            let name = format!("{topic}_{own}");
+            project.edit(
+                &format!("schemas/{topic}/topic.yaml"),
+                &format!("topic: {topic}\n"),
+                &format!("topic: {name}\n"),
+            );
+            project.edit("pipelines/document/topology.yaml", &format!("  - {topic}\n"), &format!("  - {name}\n"));
+        }
+        let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dev/headwater.yaml");
+        std::fs::copy(profile, project.path("headwater.yaml")).expect("copied");
+        let password = "      password_file: \"${HEADWATER_POSTGRES_PASSWORD_FILE}\"\n";
+        project.edit("headwater.yaml", password, &format!("{password}      schema: {own}\n"));
+        project.variables = headwater_dev_servers::variables();
+        project
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
-        command.args(arguments).current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path()).envs(self.variables.iter().cloned());
         for variable in ["HEADWATER_PROJECT", "HEADWATER_CONFIG", "HEADWATER_LOG"] {
             command.env_remove(variable);
         }

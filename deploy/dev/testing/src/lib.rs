@@ -76,6 +76,19 @@ pub fn start(names: &[&str]) -> Servers {
     serde_json::from_str(&script(&["env", "--json"])).expect("`servers env --json` tells where everything is")
 }
 
+/// The same as [`Servers`] as the environment variables of `deploy/dev/servers env`, by which a profile names the servers.
+///
+/// # Panics
+/// If the script cannot be run.
+pub fn variables() -> Vec<(String, String)> {
+    let script = script_path();
+    let output = Command::new("bash").args(["-c", r#"eval "$("$0" env)" && env -0"#]).arg(&script).output();
+    let output = output.unwrap_or_else(|error| panic!("bash cannot be run: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let variables = text.split('\0').filter_map(|line| line.split_once('='));
+    variables.filter(|(name, _)| name.starts_with("HEADWATER_")).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
 /// A name that no other test uses, now or later: `prefix`, then letters and digits. Fits topics, schemas, keyspaces.
 pub fn fresh_name(prefix: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -91,8 +104,12 @@ pub fn password(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).trim().to_owned()
 }
 
+fn script_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../servers")
+}
+
 fn script(arguments: &[&str]) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../servers");
+    let script = script_path();
     let output = Command::new(&script)
         .args(arguments)
         .output()

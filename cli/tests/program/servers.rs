@@ -1,0 +1,69 @@
+//! The document domain, unchanged, on real Kafka, a real registry and real Postgres.
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value as Json;
+
+use crate::client::Client;
+use crate::project::Project;
+
+async fn content(client: &Client, id: &str, number: usize) -> Vec<u8> {
+    let response = client.request(Method::GET, &format!("/documents/{id}/versions/{number}/content")).send().await;
+    let response = response.expect("an answer");
+    assert_eq!(response.status(), StatusCode::OK);
+    response.bytes().await.expect("a body").to_vec()
+}
+
+/// What a client sees of everything, once its own last write shows.
+async fn seen(client: &Client, id: &str, after: &str) -> Vec<Json> {
+    let mut all = Vec::new();
+    for path in ["/documents", "/documents/count", &format!("/documents/{id}"), &format!("/documents/{id}/versions")] {
+        let request = client.request(Method::GET, path).header("headwater-after", after).header("prefer", "wait=30");
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        all.push(response.json().await.expect("JSON"));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_goes_all_the_way_through_kafka_into_postgres_and_survives_a_kill() {
+    let project = Project::on_servers();
+    let ann = r#"{"user_id":"ann","email":"ann@example.org","at":"2026-01-01T00:00:00Z"}"#;
+    let topic = project.run(&["check", "--json"]);
+    assert_eq!(topic.code, Some(0), "{topic:#?}");
+    let user = std::fs::read_to_string(project.path("schemas/user/topic.yaml")).expect("the topic");
+    let user = user.lines().find_map(|line| line.strip_prefix("topic: ")).expect("its name").to_owned();
+    project.run_with(&["produce", &user, "UserRegistered"], ann).fine();
+    let mut up = project.up(&[]);
+    let client = Client::new(&project, &up.url, "ann");
+
+    let first = client.upload("/documents", "plan.txt", "text/plain", b"one").await.expect("an answer");
+    assert_eq!(first.status(), StatusCode::ACCEPTED);
+    let first: Json = first.json().await.expect("JSON");
+    let id = first["doc_id"].as_str().expect("an id").to_owned();
+    let versions = format!("/documents/{id}/versions");
+    // A second version at once: the command waits until the views show the first.
+    let second = client.upload(&versions, "plan.txt", "text/plain", b"two").await.expect("an answer");
+    assert_eq!(second.status(), StatusCode::ACCEPTED, "{}", second.text().await.unwrap_or_default());
+    let after = second.headers()["headwater-position"].to_str().expect("text").to_owned();
+    let before = seen(&client, &id, &after).await;
+    assert_eq!(before[0]["items"][0]["versions"], 2, "{}", before[0]);
+    assert_eq!(before[0]["items"][0]["updated_by_email"], "ann@example.org", "{}", before[0]);
+
+    up.kill();
+    let mut up = project.up(&[]);
+    let client = client.at(&up.url);
+    let again = seen(&client, &id, &after).await;
+    for (before, again) in before.iter().zip(&again) {
+        assert_eq!(before["items"], again["items"]);
+        assert_eq!(before["documents"], again["documents"]);
+    }
+    assert_eq!((content(&client, &id, 1).await, content(&client, &id, 2).await), (b"one".to_vec(), b"two".to_vec()));
+    assert_eq!(up.signal("TERM"), Some(0));
+
+    let schemas = project.run(&["schema", "check"]).fine();
+    assert_eq!(schemas.matches(": registered as version 1").count(), 5, "{schemas}");
+    let status = project.run(&["status"]).fine();
+    let doctor = project.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0), "{doctor:#?}\n{status}");
+}
