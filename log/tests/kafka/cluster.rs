@@ -125,11 +125,7 @@ pub(crate) struct Store {
 
 /// One turn of a member's loop, as a worker does it.
 pub(crate) async fn turn(name: &'static str, member: &mut Consumer, store: &mut Store) -> Result<(), LogError> {
-    let d = member.next().await?;
-    if !matches!(d, Delivery::Records { .. }) {
-        eprintln!("{name} {d:?}");
-    }
-    match d {
+    match member.next().await? {
         Delivery::Assigned(partitions) => {
             for (topic, partition) in partitions {
                 let other = store.owner.insert(partition, name);
