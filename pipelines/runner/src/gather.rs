@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use headwater_engine::batch::{Batch, Decoder, Positions, Record};
-use headwater_log::{Consumer, Delivery, LogError, Offset, Partition};
+use headwater_log::{Delivery, Offset, Partition};
 use headwater_schemas::registry::RegistryError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::membership::{Membership, Place};
 use crate::records;
 use crate::session::{Ended, log_ended};
 use crate::worker::{Job, Settings};
@@ -27,6 +28,16 @@ struct Pending {
     next: Positions,
 }
 
+/// Why a batch is closed.
+enum Full {
+    /// It is full, or the writer has room for it.
+    Yes,
+    /// The worker is told to stop.
+    Stop,
+    /// Other partitions are this worker's now.
+    Rebalanced,
+}
+
 /// What is left of a delivery.
 struct Left {
     place: (usize, i32),
@@ -35,9 +46,11 @@ struct Left {
     next: Offset,
 }
 
-struct Gatherer {
+struct Gatherer<'m> {
     job: Job,
-    consumer: Consumer,
+    membership: &'m mut Membership,
+    /// The group was joined by this session, and has not assigned anything yet.
+    joining: bool,
     decoder: Decoder,
     topics: HashMap<String, usize>,
     /// Delivered, and not taken into a batch yet.
@@ -51,44 +64,71 @@ struct Gatherer {
 /// Gathers until `stop`; then hands over what it has and closes the queue. Gives the reason where it ends by itself.
 pub(crate) async fn run(
     job: Job,
+    place: Place,
     stored: Positions,
     batches: mpsc::Sender<Gathered>,
-    mut committed: watch::Receiver<Positions>,
+    committed: watch::Receiver<Positions>,
     stop: CancellationToken,
 ) -> Option<Ended> {
-    let names: Vec<String> = job.topology.topics.iter().map(|plan| plan.topic.name.clone()).collect();
-    let group = format!("{}.g{}", job.topology.name, job.generation);
-    let consumer = match job.log.consumer(&group, &names).await {
-        Ok(consumer) => consumer,
-        Err(problem) => return Some(log_ended(&job, problem)),
+    let mut place = place.lock().await;
+    let joining = place.is_none();
+    let membership = match place.take() {
+        Some(membership) => membership,
+        None => match Membership::join(&job).await {
+            Ok(membership) => membership,
+            Err(problem) => return Some(log_ended(&job, problem)),
+        },
     };
+    let membership = place.insert(membership);
+    let names = job.topology.topics.iter().enumerate();
     let mut gatherer = Gatherer {
         decoder: Decoder::new(job.topology.clone()),
-        topics: names.into_iter().enumerate().map(|(index, name)| (name, index)).collect(),
+        topics: names.map(|(index, plan)| (plan.topic.name.clone(), index)).collect(),
         left: None,
         taken: stored.clone(),
         stored,
-        consumer,
+        joining,
+        membership,
         job,
     };
-    loop {
-        let mut pending = Pending::default();
-        let full = gatherer.fill(&mut pending, &batches, &mut committed, &stop).await;
-        let stopping = match full {
-            Ok(stopping) => stopping,
-            Err(ended) => return Some(ended),
-        };
-        if !pending.next.is_empty() {
-            let gathered = match gatherer.decode(pending).await {
-                Ok(gathered) => gathered,
+    let ended = gatherer.run(batches, committed, stop).await;
+    if matches!(ended, Some(Ended::Unavailable(_) | Ended::Fatal(_))) {
+        // What a consumer is after a failure of the log is not known: the next session joins anew.
+        *place = None;
+    }
+    ended
+}
+
+impl Gatherer<'_> {
+    async fn run(
+        &mut self,
+        batches: mpsc::Sender<Gathered>,
+        mut committed: watch::Receiver<Positions>,
+        stop: CancellationToken,
+    ) -> Option<Ended> {
+        if let Err(problem) = self.membership.start_all(&self.job, &self.stored).await {
+            return Some(log_ended(&self.job, problem));
+        }
+        loop {
+            let mut pending = Pending::default();
+            let full = match self.fill(&mut pending, &batches, &mut committed, &stop).await {
+                Ok(full) => full,
                 Err(ended) => return Some(ended),
             };
-            if batches.send(gathered).await.is_err() {
-                return None;
+            if !pending.next.is_empty() {
+                let gathered = match self.decode(pending).await {
+                    Ok(gathered) => gathered,
+                    Err(ended) => return Some(ended),
+                };
+                if batches.send(gathered).await.is_err() {
+                    return None;
+                }
             }
-        }
-        if stopping {
-            return None;
+            match full {
+                Full::Yes => {}
+                Full::Stop => return None,
+                Full::Rebalanced => return Some(Ended::Rebalanced),
+            }
         }
     }
 }
@@ -99,35 +139,37 @@ impl Pending {
     }
 }
 
-impl Gatherer {
-    /// Takes records until the batch is full, or there are some and the writer has room. True where it is time to stop.
+impl Gatherer<'_> {
+    /// Takes records until the batch is full, or there are some and the writer has room.
     async fn fill(
         &mut self,
         pending: &mut Pending,
         batches: &mpsc::Sender<Gathered>,
         committed: &mut watch::Receiver<Positions>,
         stop: &CancellationToken,
-    ) -> Result<bool, Ended> {
+    ) -> Result<Full, Ended> {
         loop {
             self.draw(pending);
             if pending.is_full(&self.job.settings) {
-                return Ok(false);
+                return Ok(Full::Yes);
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(true),
+                () = stop.cancelled() => return Ok(Full::Stop),
                 Ok(()) = committed.changed() => {
                     let positions = committed.borrow_and_update().clone();
                     self.tell_group(&positions).await;
                 }
-                delivery = self.consumer.next() => {
+                delivery = self.membership.consumer.next() => {
                     let delivery = delivery.map_err(|problem| log_ended(&self.job, problem))?;
-                    self.take(delivery).await?;
+                    if self.take(delivery).await? {
+                        return Ok(Full::Rebalanced);
+                    }
                 }
                 permit = batches.reserve(), if !pending.next.is_empty() => {
                     // Room, or nobody there any more: the send finds out.
                     drop(permit);
-                    return Ok(false);
+                    return Ok(Full::Yes);
                 }
             }
         }
@@ -151,34 +193,36 @@ impl Gatherer {
         }
     }
 
-    async fn take(&mut self, delivery: Delivery) -> Result<(), Ended> {
+    /// True where other partitions are this worker's now: the session ends, once what was taken is written.
+    async fn take(&mut self, delivery: Delivery) -> Result<bool, Ended> {
         match delivery {
             Delivery::Assigned(partitions) => {
-                for (topic, partition) in partitions {
-                    self.start(&topic, partition).await.map_err(|problem| log_ended(&self.job, problem))?;
+                let places = self.places(&partitions);
+                self.membership.assign(&places);
+                if !std::mem::take(&mut self.joining) {
+                    return Ok(true);
                 }
-                Ok(())
+                for place in places {
+                    let started = self.membership.start(&self.job, &self.stored, place).await;
+                    started.map_err(|problem| log_ended(&self.job, problem))?;
+                }
+                Ok(false)
             }
-            Delivery::Revoked(_) => Err(Ended::Fenced("partitions were given to another worker".into())),
+            Delivery::Revoked(partitions) => {
+                let places = self.places(&partitions);
+                self.membership.revoke(&places);
+                Ok(true)
+            }
             Delivery::Records { topic, partition, records, next, .. } => {
                 let place = (self.topics[&topic], partition.0);
                 self.left = Some(Left { place, records: records.into_iter(), next });
-                Ok(())
+                Ok(false)
             }
         }
     }
 
-    /// Starts a partition at its stored position, or at the earliest offset where there is none.
-    async fn start(&mut self, topic: &str, partition: Partition) -> Result<(), LogError> {
-        let index = self.topics[topic];
-        let from = match self.stored.get(&(index, partition.0)) {
-            Some(&next) => Offset(next),
-            None => {
-                let extents = self.job.log.extents(topic).await?;
-                extents.iter().find(|extent| extent.partition == partition).map_or(Offset(0), |extent| extent.earliest)
-            }
-        };
-        self.consumer.start(topic, partition, from).await
+    fn places(&self, partitions: &[(String, Partition)]) -> Vec<(usize, i32)> {
+        partitions.iter().map(|(topic, partition)| (self.topics[topic], partition.0)).collect()
     }
 
     /// For tools that show lag; where positions are kept is the store.
@@ -188,7 +232,7 @@ impl Gatherer {
             .iter()
             .map(|((topic, partition), next)| (names[*topic].topic.name.clone(), Partition(*partition), Offset(*next)))
             .collect();
-        if let Err(problem) = self.consumer.commit(&next).await {
+        if let Err(problem) = self.membership.consumer.commit(&next).await {
             tracing::debug!(topology = self.job.topology.name, %problem, "the group's offsets were not written");
         }
     }

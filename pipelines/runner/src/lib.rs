@@ -9,6 +9,7 @@ mod backoff;
 mod deploy;
 mod gather;
 mod lag;
+mod membership;
 mod records;
 mod refusals;
 mod session;

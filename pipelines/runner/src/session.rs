@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gather::{self, Gathered};
+use crate::membership::Place;
 use crate::records;
 use crate::refusals::Refusals;
 use crate::worker::{Job, RunError};
@@ -30,6 +31,8 @@ pub(crate) enum Ended {
     Unavailable(String),
     /// The store refuses what one record makes, and it is not known yet which: go on in smaller batches.
     Narrowed(String),
+    /// Other partitions are this worker's now; what was taken is written.
+    Rebalanced,
     /// What was refused is behind: go on in batches of full size.
     Widened,
 }
@@ -37,7 +40,8 @@ pub(crate) enum Ended {
 /// What a worker remembers from one session to the next: nothing that rows are made of.
 #[derive(Default)]
 pub(crate) struct Past {
-    pub(crate) refusals: Refusals,
+    place: Place,
+    refusals: Refusals,
     /// The positions from which a flush failed for the store, as long as none has gone further: that the positions can be
     /// read does not mean that rows can be written.
     stuck_at: Option<Positions>,
@@ -64,7 +68,7 @@ pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown
     reader.settings.batch_records = narrowed.unwrap_or(job.settings.batch_records);
     let (batches, mut queue) = mpsc::channel(1);
     let (committed, seen) = watch::channel(Positions::new());
-    let gathering = gather::run(reader, writer.positions.clone(), batches, seen, shutdown.clone());
+    let gathering = gather::run(reader, past.place.clone(), writer.positions.clone(), batches, seen, shutdown.clone());
     // Dropped with the session: a reader never outlives the positions that it started from.
     let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
     while let Some(gathered) = queue.recv().await {

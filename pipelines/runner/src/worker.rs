@@ -96,6 +96,10 @@ pub async fn run(
                 backoff.next_wait().min(Duration::from_millis(100))
             }
             Ended::Widened => continue,
+            Ended::Rebalanced => {
+                tracing::info!(topology, "partitions came or went; starting again from the stored positions");
+                continue;
+            }
             Ended::Narrowed(problem) => {
                 tracing::warn!(topology, %problem, "looking for the record that it comes of, in smaller batches");
                 continue;
