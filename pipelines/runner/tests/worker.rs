@@ -1,6 +1,6 @@
 //! Workers between a real log and a real store: restarts, workers that run at once, poison, topics made again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_engine::table::Row;
-use headwater_log::{Log, NewRecord, Partition, TopicSpec};
+use headwater_log::{KafkaOptions, KafkaSecurity, Log, NewRecord, Partition, TopicSpec};
 use headwater_runner::{Condition, Job, RunError, Settings, deploy, lag, run};
 use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::{Value, json, wire};
-use headwater_views::{FlushTarget, ParkedFilter, SqliteOptions, Store};
+use headwater_views::{FlushTarget, ParkedFilter, PostgresOptions, SqliteOptions, Store};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +42,45 @@ impl Bench {
         Self::on(log, store, registry, folder).await
     }
 
+    /// Topics and tables of its own on the real servers.
+    async fn servers() -> Self {
+        let servers = headwater_dev_servers::start(&["kafka", "postgres"]);
+        let own = headwater_dev_servers::fresh_name("worker");
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for part in ["headwater.yaml", "schemas/document", "schemas/user", "pipelines/document/topology.yaml"] {
+            copy(&root.join(part), &folder.path().join(part), &own);
+        }
+        let kafka = &servers.kafka;
+        let mut options = KafkaOptions::new(&kafka.tls_bootstrap);
+        options.security = KafkaSecurity::SaslSsl {
+            mechanism: kafka.sasl_mechanism.clone(),
+            user: kafka.user.clone(),
+            password: headwater_dev_servers::password(&kafka.password_file).into(),
+            ca_file: Some(servers.tls.ca_file.clone()),
+        };
+        let log = Log::connect_kafka(options).await.expect("a log");
+        let postgres = &servers.postgres;
+        let url = format!(
+            "postgres://{}:{}@{}:{}/{}?sslmode=verify-full&sslrootcert={}",
+            postgres.user,
+            headwater_dev_servers::password(&postgres.password_file),
+            postgres.host,
+            postgres.port,
+            postgres.database,
+            servers.tls.ca_file.display()
+        );
+        let options = PostgresOptions { schema: own, ..PostgresOptions::new(url.into()) };
+        let store = Store::open_postgres(options).await.expect("a store");
+        Self::of(folder.path().to_owned(), log, store, Registry::memory(), folder).await
+    }
+
     async fn on(log: Log, store: Store, registry: Registry, folder: tempfile::TempDir) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        Self::of(root, log, store, registry, folder).await
+    }
+
+    async fn of(root: PathBuf, log: Log, store: Store, registry: Registry, folder: tempfile::TempDir) -> Self {
         let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
         let topology = project.topologies.iter().find(|t| t.name == "document").expect("the topology").clone();
         for plan in &topology.topics {
@@ -139,6 +176,24 @@ impl Bench {
     }
 }
 
+/// Copies declarations, with the topics renamed: everything else of the domain stays as it is.
+fn copy(from: &Path, to: &Path, own: &str) {
+    if from.is_dir() {
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry");
+            copy(&entry.path(), &to.join(entry.file_name()), own);
+        }
+        return;
+    }
+    std::fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+    let mut text = std::fs::read_to_string(from).expect("text");
+    for topic in ["document", "user"] {
+        text = text.replace(&format!("\ntopic: {topic}\n"), &format!("\ntopic: {topic}_{own}\n"));
+        text = text.replace(&format!("\n  - {topic}\n"), &format!("\n  - {topic}_{own}\n"));
+    }
+    std::fs::write(to, text).expect("written");
+}
+
 fn fields(doc: &str) -> serde_json::Value {
     json!({
         "doc_id": doc, "name": "a.txt", "mime_type": "text/plain", "user_id": "u", "at": "2026-01-01T00:00:00Z",
@@ -203,6 +258,12 @@ async fn memory_counts_once_over_restarts_and_rival_workers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_counts_once_over_restarts_and_rival_workers() {
     counts_once_over_restarts(Bench::sqlite().await).await;
+}
+
+/// Rivals share the partitions out between them; whoever is killed or leaves has its own taken over by the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_and_postgres_count_once_over_restarts_and_rival_workers() {
+    counts_once_over_restarts(Bench::servers().await).await;
 }
 
 #[tokio::test]
