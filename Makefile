@@ -35,7 +35,7 @@ tools:
 	fi
 	@command -v $(CARGO) >/dev/null 2>&1 || { echo "The build needs a Rust toolchain: https://rustup.rs" >&2; exit 2; }
 
-test: tools ## every test: the crates', then the declared domains' own
+test: tools ## every test, on real servers too (started where they do not run), then the declared domains' own
 	$(CARGO) test --locked --workspace
 	$(HEADWATER) check
 	$(HEADWATER) test

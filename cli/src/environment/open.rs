@@ -1,6 +1,7 @@
 //! Opens what the configuration names: files and servers, with their secrets.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_engine::declare::config::{
     KafkaConfig, LogConfig, PostgresConfig, RegistryConfig, RegistryServer, Secret, StoreConfig, Template,
@@ -13,6 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::failure::Failure;
+
+/// How long Kafka may take to acknowledge a record.
+const KAFKA_DELIVERY: Duration = Duration::from_secs(7);
 
 /// What to do about embedded files that cannot be opened.
 const DOCTOR: &str = "Run `headwater doctor` to see what it needs.";
@@ -69,6 +73,9 @@ pub(super) async fn log(project: &Project) -> Result<Log, Failure> {
 
 fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions, Failure> {
     let mut options = KafkaOptions::new(resolve(&kafka.brokers, "log.kafka.brokers")?);
+    // Well below the command API's own, which counts from when an event is noted: after that one, whoever comes next looks
+    // for the event, and nothing may land behind that search.
+    options.delivery_timeout = KAFKA_DELIVERY;
     options.replication = kafka.replication.map(|copies| i32::try_from(copies).unwrap_or(i32::MAX));
     let ca_file = kafka.ca_file.as_deref().map(|file| project.path(file));
     options.security = match &kafka.login {
