@@ -202,7 +202,15 @@ impl Producing<'_> {
         };
         let event: &Event = &self.topic.events[index];
         let (value, payload) = records::payload(&event.schema, self.ids[index], &fields)?;
-        let key = beside.key.unwrap_or_else(|| Some(self.topic.message_key(event, &value)));
+        let own = self.topic.message_key(event, &value);
+        let key = match beside.key {
+            // What its workers would park as misrouted, and what follows it on the key with it.
+            Some(key) if key.as_deref() != Some(own.as_slice()) => {
+                let (own, fields) = (String::from_utf8_lossy(&own), self.topic.key.join(", "));
+                return Err(vec![format!("_key: expected {}, which {fields} says; or leave it out", printable(&own))]);
+            }
+            _ => Some(own),
+        };
         let mut headers = beside.headers;
         let own = [
             ("ce_specversion", "1.0".to_owned()),

@@ -42,13 +42,21 @@ fn every_wrong_line_is_named_and_nothing_of_its_batch_is_written() {
         r#"{"user_id":"bob","emial":"b@example.org","at":"2026-01-01T00:00:00Z"}"#,
         "[]",
         r#"{"_event":"UserRenamed","user_id":"bob","email":"b","at":"2026-01-01T00:00:00Z"}"#,
+        r#"{"_key":"zed","user_id":"bob","email":"b@example.org","at":"2026-01-01T00:00:00Z"}"#,
     ]
     .join("\n");
     let ran = project.run_with(&["produce", "user", "UserRegistered"], &input);
     assert_eq!(ran.code, Some(1), "{ran:#?}");
-    for part in
-        ["line 2:", "line 3: email", "line 3: at", "line 4: email", "line 4: emial", "line 5:", "line 6: _event"]
-    {
+    for part in [
+        "line 2:",
+        "line 3: email",
+        "line 3: at",
+        "line 4: email",
+        "line 4: emial",
+        "line 5:",
+        "line 6: _event",
+        "line 7: _key",
+    ] {
         assert!(ran.err.contains(part), "{part} in:\n{}", ran.err);
     }
     assert!(!ran.err.contains("line 1:"), "{}", ran.err);
