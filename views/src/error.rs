@@ -31,7 +31,7 @@ pub enum StoreError {
         view: String,
         /// The row's key as text, shortened.
         key: String,
-        /// The event that last touched the row: the one to park.
+        /// The event that last touched the row; another one of its batch may be at fault.
         position: Option<RowPosition>,
         reason: String,
     },

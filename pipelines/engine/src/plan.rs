@@ -205,16 +205,6 @@ impl Topology {
         self.views.iter().enumerate().find(|(_, view)| view.table.name == name)
     }
 
-    /// The topic whose events a view's rows come from, straight or through other views.
-    pub fn feeding_topic(&self, view: usize) -> usize {
-        match &self.views[view].source {
-            Source::Events(source) => source.topic,
-            Source::Copy(CopySource { view, .. }) | Source::Aggregate(AggregateSource { view, .. }) => {
-                self.feeding_topic(*view)
-            }
-        }
-    }
-
     /// The index and the plan of this topic.
     pub fn topic(&self, name: &str) -> Option<(usize, &TopicPlan)> {
         self.topics.iter().enumerate().find(|(_, plan)| plan.topic.name == name)

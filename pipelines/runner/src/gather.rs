@@ -225,11 +225,13 @@ impl Gatherer<'_> {
         partitions.iter().map(|(topic, partition)| (self.topics[topic], partition.0)).collect()
     }
 
-    /// For tools that show lag; where positions are kept is the store.
+    /// For tools that show lag; where positions are kept is the store. Of this worker's partitions only: what it knows of
+    /// the others may be old.
     async fn tell_group(&mut self, positions: &Positions) {
         let names = &self.job.topology.topics;
         let next: Vec<_> = positions
             .iter()
+            .filter(|(place, _)| self.membership.has(**place))
             .map(|((topic, partition), next)| (names[*topic].topic.name.clone(), Partition(*partition), Offset(*next)))
             .collect();
         if let Err(problem) = self.membership.consumer.commit(&next).await {

@@ -43,6 +43,10 @@ impl Membership {
         self.assigned.extend(places);
     }
 
+    pub(crate) fn has(&self, place: (usize, i32)) -> bool {
+        self.assigned.contains(&place)
+    }
+
     pub(crate) fn revoke(&mut self, places: &[(usize, i32)]) {
         self.assigned.retain(|place| !places.contains(place));
     }
