@@ -57,7 +57,7 @@ async fn fill(store: &Store, topology: &Topology) {
     };
     store.create(&deployment).await.expect("deployed");
     let position = RowPosition { partition: 0, offset: 0 };
-    let moved = PositionMove { topic: "document".into(), topic_id: [7; 16], partition: 0, from: None, to: 1 };
+    let moved = PositionMove { topic: "document".into(), topic_id: [7; 16], partition: 0, from: None, to: 1, epoch: 0 };
     let target = FlushTarget { topology: topology.name.clone(), generation: GENERATION };
     let flush = store.begin(&target, &[moved]).await.expect("a flush");
     let row = |table: &Table| Row {

@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use headwater_engine::table::{Column, Direction, Key, Row, RowPosition, StateColumn, StateType, Table, ViewWrites};
+use headwater_engine::table::{
+    Column, Direction, Feeding, Key, Row, RowPosition, StateColumn, StateType, Table, ViewWrites,
+};
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, PageRequest, PositionMove, SqliteOptions, Store};
 use tokio::runtime::Runtime;
@@ -34,7 +36,7 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 
@@ -64,8 +66,14 @@ fn row(n: i64) -> Row {
 
 async fn flush(store: &Store, writes: &ViewWrites) {
     let at = store.positions("t", 1).await.expect("positions").first().map(|position| position.next);
-    let step =
-        PositionMove { topic: "t".to_owned(), topic_id: [0; 16], partition: 0, from: at, to: at.unwrap_or(0) + ROWS };
+    let step = PositionMove {
+        topic: "t".to_owned(),
+        topic_id: [0; 16],
+        partition: 0,
+        from: at,
+        to: at.unwrap_or(0) + ROWS,
+        epoch: 0,
+    };
     let target = FlushTarget { topology: "t".to_owned(), generation: 1 };
     let flush = store.begin(&target, &[step]).await.expect("begin");
     flush.commit(&[(&table(), writes)], &[]).await.expect("commit");

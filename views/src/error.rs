@@ -18,6 +18,9 @@ pub enum StoreError {
         place(*.found), place(*.expected)
     )]
     Fenced { topic: String, partition: i32, expected: Option<i64>, found: Option<i64> },
+    /// Another worker has taken this partition over since, so this one may park nothing of it. Start again.
+    #[error("another worker has taken {topic}/{partition} over; start again from the stored positions")]
+    TakenOver { topic: String, partition: i32 },
     /// The topic was deleted and made again: the positions are those of another topic. The views must be folded anew.
     #[error(
         "topic {topic} is not the one that this store's positions are of (stored id {}, the log's {}): it was deleted and made again; reset or rebuild the topology",

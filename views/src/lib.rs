@@ -9,6 +9,7 @@
 //! 3. once [`Flush::commit`] returns, rows, parked records and positions are durable together;
 //! 4. a flush that is dropped, or refused, leaves nothing.
 
+mod cassandra;
 mod claim;
 mod deployment;
 mod error;
@@ -24,6 +25,7 @@ mod sqlite;
 mod store;
 mod text;
 
+pub use cassandra::{CassandraOptions, CassandraStore};
 pub use claim::Claim;
 pub use deployment::{Active, Deployment};
 pub use error::StoreError;

@@ -56,7 +56,7 @@ fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use headwater_engine::table::Column;
+    use headwater_engine::table::{Column, Feeding};
     use headwater_schemas::{FieldType, Type};
     use proptest::prelude::*;
 
@@ -71,7 +71,7 @@ mod tests {
             partition: 1,
             clustering: vec![direction],
             state: Vec::new(),
-            shared: false,
+            fed: Feeding::ByOne,
         }
     }
 

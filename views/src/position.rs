@@ -29,6 +29,8 @@ pub struct PositionMove {
     pub from: Option<i64>,
     /// The next offset to read once the flush is committed; never before `from`.
     pub to: i64,
+    /// What [`Store::take_over`](crate::Store::take_over) gave for the partition.
+    pub epoch: i64,
 }
 
 impl PositionMove {

@@ -4,6 +4,7 @@
 use headwater_engine::table::{Key, Row, Table, ViewWrites};
 use tokio::sync::watch;
 
+use crate::cassandra::{CassandraFlush, CassandraOptions, CassandraSnapshot, CassandraStore};
 use crate::memory::{MemoryFlush, MemorySnapshot, MemoryStore};
 use crate::postgres::{PostgresFlush, PostgresOptions, PostgresSnapshot, PostgresStore};
 use crate::sqlite::{SqliteFlush, SqliteOptions, SqliteSnapshot, SqliteStore};
@@ -15,6 +16,7 @@ use crate::{
 /// A view store; cloning it is cheap and gives the same store.
 #[derive(Clone, Debug)]
 pub enum Store {
+    Cassandra(CassandraStore),
     Postgres(PostgresStore),
     Sqlite(SqliteStore),
     Memory(MemoryStore),
@@ -25,6 +27,7 @@ pub enum Store {
 /// Dropping it undoes it. On SQLite it holds the one writer, on Postgres a connection and locks: keep it short.
 #[derive(Debug)]
 pub enum Flush {
+    Cassandra(CassandraFlush),
     Postgres(PostgresFlush),
     Sqlite(SqliteFlush),
     Memory(MemoryFlush),
@@ -34,6 +37,7 @@ pub enum Flush {
 /// rows reflect is then never less than what the positions say.
 #[derive(Debug)]
 pub enum Snapshot {
+    Cassandra(CassandraSnapshot),
     Postgres(PostgresSnapshot),
     Sqlite(SqliteSnapshot),
     Memory(MemorySnapshot),
@@ -42,6 +46,7 @@ pub enum Snapshot {
 macro_rules! each {
     ($on:expr, $store:ident => $call:expr) => {
         match $on {
+            Self::Cassandra($store) => $call,
             Self::Postgres($store) => $call,
             Self::Sqlite($store) => $call,
             Self::Memory($store) => $call,
@@ -62,6 +67,15 @@ impl Store {
     /// schema holds something else.
     pub async fn open_postgres(options: PostgresOptions) -> Result<Self, StoreError> {
         Ok(Store::Postgres(PostgresStore::open(options).await?))
+    }
+
+    /// Opens a keyspace of a Cassandra cluster, which must exist. Any number of processes may open the same one.
+    ///
+    /// # Errors
+    /// [`StoreError::Setup`] where the keyspace, TLS, the login or its rights do not do; [`StoreError::NotAStore`] where
+    /// the keyspace holds something else.
+    pub async fn open_cassandra(options: CassandraOptions) -> Result<Self, StoreError> {
+        Ok(Store::Cassandra(CassandraStore::open(options).await?))
     }
 
     /// An empty store in memory: same semantics, gone with the process.
@@ -102,12 +116,28 @@ impl Store {
         each!(self, store => store.positions(topology, generation).await)
     }
 
+    /// Whether shared rows are kept in parts here, one a partition that feeds them, as a store without transactions has
+    /// to: the fold then asks for parts and writes parts.
+    pub fn keeps_parts(&self) -> bool {
+        matches!(self, Store::Cassandra(_))
+    }
+
+    /// Takes partitions over, before their positions and parked keys are read: who had them before parks nothing of them
+    /// any more. Gives the epoch of each, for its moves. Where a flush is one transaction, that alone sees to it.
+    pub async fn take_over(&self, target: &FlushTarget, places: &[(String, i32)]) -> Result<Vec<i64>, StoreError> {
+        match self {
+            Store::Cassandra(store) => store.take_over(target, places).await,
+            Store::Postgres(_) | Store::Sqlite(_) | Store::Memory(_) => Ok(vec![0; places.len()]),
+        }
+    }
+
     /// Starts a flush: compares every position with its `from`, first.
     ///
     /// # Errors
     /// [`StoreError::Fenced`], [`StoreError::TopicChanged`], [`StoreError::NoGeneration`]; nothing was changed then.
     pub async fn begin(&self, target: &FlushTarget, moves: &[PositionMove]) -> Result<Flush, StoreError> {
         Ok(match self {
+            Store::Cassandra(store) => Flush::Cassandra(store.begin(target, moves).await?),
             Store::Postgres(store) => Flush::Postgres(store.begin(target, moves).await?),
             Store::Sqlite(store) => Flush::Sqlite(store.begin(target, moves).await?),
             Store::Memory(store) => Flush::Memory(store.begin(target, moves).await?),
@@ -117,6 +147,7 @@ impl Store {
     /// One moment of the store. It holds a connection until it is dropped.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Ok(match self {
+            Store::Cassandra(store) => Snapshot::Cassandra(store.snapshot()),
             Store::Postgres(store) => Snapshot::Postgres(store.snapshot().await?),
             Store::Sqlite(store) => Snapshot::Sqlite(store.snapshot().await?),
             Store::Memory(store) => Snapshot::Memory(store.snapshot()),
@@ -173,7 +204,13 @@ impl Store {
 
     /// Drops claims that expired before `now_ms`, a bounded number; how many. Call again until it gives 0.
     pub async fn sweep_claims(&self, now_ms: i64) -> Result<u64, StoreError> {
-        each!(self, store => store.sweep_claims(now_ms).await)
+        match self {
+            // Cassandra drops them by itself.
+            Store::Cassandra(_) => Ok(0),
+            Store::Postgres(store) => store.sweep_claims(now_ms).await,
+            Store::Sqlite(store) => store.sweep_claims(now_ms).await,
+            Store::Memory(store) => store.sweep_claims(now_ms).await,
+        }
     }
 
     /// Fires after each commit of a flush made through this store in this process. Commits of other processes do not
@@ -187,7 +224,7 @@ impl Store {
         match self {
             Store::Postgres(store) => store.close().await,
             Store::Sqlite(store) => store.close().await,
-            Store::Memory(_) => {}
+            Store::Cassandra(_) | Store::Memory(_) => {}
         }
     }
 }
@@ -214,7 +251,7 @@ impl Flush {
         match self {
             Flush::Postgres(flush) => flush.abandon().await,
             Flush::Sqlite(flush) => flush.abandon().await,
-            Flush::Memory(_) => {}
+            Flush::Cassandra(_) | Flush::Memory(_) => {}
         }
     }
 }

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cassandra/server.rs"]
+mod cassandra;
 #[path = "conformance/flushes.rs"]
 mod flushes;
 #[path = "conformance/oracle.rs"]
@@ -19,7 +21,9 @@ mod shapes;
 
 use std::sync::Arc;
 
-use headwater_engine::table::{Column, Direction, Row, RowPosition, StateColumn, StateType, Table, ViewWrites};
+use headwater_engine::table::{
+    Column, Direction, Feeding, Row, RowPosition, StateColumn, StateType, Table, ViewWrites,
+};
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{
     Deployment, FlushTarget, Limits, MemoryStore, PositionMove, PostgresOptions, SqliteOptions, Store, StoreError,
@@ -31,10 +35,27 @@ pub(crate) const LIMITS: Limits = Limits { max_parked_per_key: 3 };
 pub(crate) struct Kept {
     _folder: tempfile::TempDir,
     _schema: Option<server::Schema>,
+    _keyspace: Option<cassandra::Keyspace>,
 }
 
 /// A store of each kind.
 pub(crate) async fn stores() -> (Vec<Store>, Kept) {
+    let (mut stores, mut kept) = transactional_stores().await;
+    let (store, keyspace) = cassandra_store().await;
+    stores.insert(0, store);
+    kept._keyspace = Some(keyspace);
+    (stores, kept)
+}
+
+pub(crate) async fn cassandra_store() -> (Store, cassandra::Keyspace) {
+    let keyspace = cassandra::Keyspace::fresh().await;
+    let mut options = keyspace.options();
+    options.limits = LIMITS;
+    (Store::open_cassandra(options).await.unwrap(), keyspace)
+}
+
+/// Those whose flush is one transaction.
+pub(crate) async fn transactional_stores() -> (Vec<Store>, Kept) {
     let (mut stores, mut kept) = embedded_stores().await;
     let schema = server::Schema::fresh();
     let mut options = PostgresOptions::new(schema.url.clone().into());
@@ -50,7 +71,8 @@ pub(crate) async fn embedded_stores() -> (Vec<Store>, Kept) {
     let mut options = SqliteOptions::new(folder.path().join("new/folder/views.db"));
     options.limits = LIMITS;
     let sqlite = Store::open_sqlite(options).await.unwrap();
-    (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], Kept { _folder: folder, _schema: None })
+    let kept = Kept { _folder: folder, _schema: None, _keyspace: None };
+    (vec![sqlite, Store::Memory(MemoryStore::new(LIMITS))], kept)
 }
 
 pub(crate) fn column(name: &str, ty: Type) -> Column {
@@ -71,7 +93,7 @@ pub(crate) fn versions() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 
@@ -108,7 +130,7 @@ pub(crate) fn target() -> FlushTarget {
 }
 
 pub(crate) fn step(from: Option<i64>, to: i64) -> PositionMove {
-    PositionMove { topic: "document".to_owned(), topic_id: [7; 16], partition: 0, from, to }
+    PositionMove { topic: "document".to_owned(), topic_id: [7; 16], partition: 0, from, to, epoch: 0 }
 }
 
 pub(crate) fn puts(rows: Vec<Row>) -> ViewWrites {

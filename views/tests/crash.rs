@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use headwater_engine::table::{Column, Key, Row, RowPosition, Table, ViewWrites};
+use headwater_engine::table::{Column, Feeding, Key, Row, RowPosition, Table, ViewWrites};
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{
     Deployment, FlushTarget, ParkedFilter, ParkedRecord, PositionMove, PostgresOptions, SqliteOptions, Store,
@@ -28,7 +28,7 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![],
         state: vec![],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 
@@ -66,6 +66,7 @@ async fn count(store: &Store, from: i64) {
         partition: 0,
         from: (from > 0).then_some(from),
         to: from + 1,
+        epoch: 0,
     };
     let mut flush = store.begin(&target, &[step]).await.unwrap();
     let keys: Vec<Key> = (0..ROWS).map(|id| Key::from([Value::Long(id)].as_slice())).collect();

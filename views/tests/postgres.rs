@@ -15,7 +15,7 @@ mod workers;
 
 use std::time::Duration;
 
-use headwater_engine::table::{Column, Direction, Row, RowPosition, Table, ViewWrites};
+use headwater_engine::table::{Column, Direction, Feeding, Merge, Merged, Row, RowPosition, Table, ViewWrites};
 use headwater_schemas::{FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, PositionMove, PostgresOptions, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -28,6 +28,8 @@ fn column(name: &str, ty: Type) -> Column {
 
 /// `totals(name desc, day; n)`.
 fn totals(shared: bool) -> Table {
+    let merge = Merge { columns: vec![Merged::Count], rows: None, always: false };
+    let fed = if shared { Feeding::ByMany(merge) } else { Feeding::ByOne };
     Table {
         name: "totals".to_owned(),
         doc: None,
@@ -35,7 +37,7 @@ fn totals(shared: bool) -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![],
-        shared,
+        fed,
     }
 }
 
@@ -64,7 +66,7 @@ fn target() -> FlushTarget {
 
 fn step(partition: i32, from: Option<i64>) -> PositionMove {
     let to = from.unwrap_or(0) + 1;
-    PositionMove { topic: "t".to_owned(), topic_id: [1; 16], partition, from, to }
+    PositionMove { topic: "t".to_owned(), topic_id: [1; 16], partition, from, to, epoch: 0 }
 }
 
 fn puts(rows: Vec<Row>) -> ViewWrites {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headwater_engine::table::{Column, Direction, Row, RowPosition, Table, ViewWrites};
+use headwater_engine::table::{Column, Direction, Feeding, Row, RowPosition, Table, ViewWrites};
 use headwater_schemas::{Decimal, FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, ParkedRecord, PositionMove, SqliteOptions, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -29,7 +29,7 @@ fn prices() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 
@@ -55,7 +55,14 @@ fn deployment() -> Deployment {
 
 async fn flush(store: &Store, from: Option<i64>, rows: Vec<Row>) -> Result<(), StoreError> {
     let target = FlushTarget { topology: "shop".to_owned(), generation: 1 };
-    let step = PositionMove { topic: "t".to_owned(), topic_id: [1; 16], partition: 0, from, to: from.unwrap_or(0) + 1 };
+    let step = PositionMove {
+        topic: "t".to_owned(),
+        topic_id: [1; 16],
+        partition: 0,
+        from,
+        to: from.unwrap_or(0) + 1,
+        epoch: 0,
+    };
     let writes = ViewWrites { puts: rows, ..ViewWrites::default() };
     store.begin(&target, &[step]).await?.commit(&[(&prices(), &writes)], &[]).await
 }

@@ -15,6 +15,8 @@ use crate::table::{Key, Row};
 /// Rows by view and key; two generations, so that the least recently used half goes first.
 pub struct Cache {
     topology: Arc<Topology>,
+    /// Shared rows are kept in parts, each of which one partition feeds.
+    in_parts: bool,
     limit: usize,
     young: Vec<HashMap<CacheKey, Option<Row>>>,
     old: Vec<HashMap<CacheKey, Option<Row>>>,
@@ -36,12 +38,18 @@ impl Cache {
             young: maps(),
             old: maps(),
             topology,
+            in_parts: false,
             limit: limit.max(2),
             len: 0,
             hits: 0,
             misses: 0,
             wanted: Vec::new(),
         }
+    }
+
+    /// For a store that keeps shared rows in parts: a part is cached as an owned row is.
+    pub fn in_parts(self, in_parts: bool) -> Self {
+        Self { in_parts, ..self }
     }
 
     /// What is known of a row: `Some(None)` is a row known to be absent.
@@ -78,7 +86,7 @@ impl Cache {
                 self.put(view, encode(key), None);
             }
             for row in &writes.puts {
-                let key = encode(row.key(&self.topology.views[view].table));
+                let key = encode(row.key(self.topology.views[view].stored(self.in_parts)));
                 self.put(view, key, Some(row.clone()));
             }
         }
@@ -99,7 +107,8 @@ impl Cache {
 
     fn holds(&self, view: usize) -> bool {
         let view = &self.topology.views[view];
-        view.owner.is_some() && matches!(view.source, Source::Events(_))
+        let by_one = view.owner.is_some() || (self.in_parts && view.in_parts.is_some());
+        by_one && matches!(view.source, Source::Events(_))
     }
 
     /// Forgets a view whose partitions were deleted: the cache does not know their rows.

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use crate::batch::{Batch, Counts, Entry, Record};
 use crate::plan::{Source, Topology};
 use crate::table::{Key, Row, RowPosition, ViewWrites};
+use apply::Kept;
 use working::Working;
 pub(crate) use working::encode_key;
 
@@ -45,6 +46,7 @@ pub struct Fold {
     asked: Vec<(usize, Vec<usize>)>,
     touched: bool,
     absent: u64,
+    in_parts: bool,
 }
 
 /// Why a record is left out of the fold.
@@ -112,7 +114,25 @@ impl Fold {
             None
         });
         let out = known.collect();
-        Self { topology, batch, work, out, failures, view: 0, asked: Vec::new(), touched: false, absent: 0 }
+        Self {
+            topology,
+            batch,
+            work,
+            out,
+            failures,
+            view: 0,
+            asked: Vec::new(),
+            touched: false,
+            absent: 0,
+            in_parts: false,
+        }
+    }
+
+    /// For a store that keeps shared rows in parts: rows are asked for and written as [`View::stored`] has them.
+    ///
+    /// [`View::stored`]: crate::plan::View::stored
+    pub fn in_parts(self, in_parts: bool) -> Self {
+        Self { in_parts, ..self }
     }
 
     /// Goes on until rows are needed or the batch is folded.
@@ -177,10 +197,11 @@ impl Fold {
     /// Finds the rows that the view's records touch.
     fn touch(&mut self, view: usize) {
         let mut work = std::mem::take(&mut self.work[view]);
+        let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
             Source::Events(source) => apply::touch_events(
                 &self.topology,
-                view,
+                kept,
                 source,
                 &self.batch,
                 &self.out,
@@ -190,17 +211,19 @@ impl Fold {
                 &mut self.absent,
             ),
             Source::Copy(source) => apply::touch_changes(
-                &self.topology.views[view],
+                kept,
                 &source.key,
                 true,
+                &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
                 &mut self.failures,
             ),
             Source::Aggregate(source) => apply::touch_changes(
-                &self.topology.views[view],
+                kept,
                 &source.key,
                 false,
+                &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
                 &mut self.failures,
@@ -211,10 +234,11 @@ impl Fold {
 
     fn apply(&mut self, view: usize) {
         let mut work = std::mem::take(&mut self.work[view]);
+        let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
             Source::Events(source) => apply::events(
                 &self.topology,
-                view,
+                kept,
                 source,
                 &self.batch,
                 source.with.map(|with| self.work[with].changes.as_slice()),
@@ -231,7 +255,7 @@ impl Fold {
                 &mut self.failures,
             ),
             Source::Aggregate(source) => apply::aggregate(
-                &self.topology.views[view],
+                kept,
                 source,
                 &self.batch,
                 &self.work[source.view].changes,

@@ -18,7 +18,7 @@ use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
-use crate::table::{Row, RowPosition, Table};
+use crate::table::{Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
 
 pub use compile::compile;
 pub(crate) use compile::outline;
@@ -66,6 +66,8 @@ pub struct EventPlan {
 #[derive(Debug)]
 pub struct View {
     pub table: Table,
+    /// The table as a store without transactions keeps it, where that is another: shared rows in parts.
+    pub in_parts: Option<Table>,
     /// 0 for a view fed straight by events; else one more than the view it reads or stands beside.
     pub level: usize,
     /// What makes one partition feed each row. None: the row is shared.
@@ -158,13 +160,6 @@ pub(crate) enum Reducer {
     FloatSum,
 }
 
-/// The type of an exact sum's column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SumResult {
-    Long,
-    Decimal { scale: u8 },
-}
-
 #[derive(Debug)]
 pub(crate) struct CopySource {
     pub(crate) view: usize,
@@ -227,6 +222,33 @@ impl View {
     /// Its name is another view's.
     pub(crate) fn forget_name(&mut self) {
         self.table.name.clear();
+    }
+
+    /// The table as it is kept: `in_parts` by stores without transactions.
+    pub fn stored(&self, in_parts: bool) -> &Table {
+        self.in_parts.as_ref().filter(|_| in_parts).unwrap_or(&self.table)
+    }
+
+    /// Tells the table what feeds it, once all else is known.
+    pub(crate) fn settle(&mut self) {
+        self.table.fed = match &self.source {
+            Source::Copy(_) => Feeding::Mapped,
+            _ if self.owner.is_some() => Feeding::ByOne,
+            Source::Events(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), None)),
+            Source::Aggregate(source) => {
+                Feeding::ByMany(self.merge(&mut source.reducers.iter().map(|(reducer, _)| reducer), Some(source.rows)))
+            }
+        };
+        self.in_parts = self.table.in_parts();
+    }
+
+    fn merge(&self, reducers: &mut dyn Iterator<Item = &Reducer>, rows: Option<usize>) -> Merge {
+        let columns = reducers.map(|reducer| match *reducer {
+            Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
+            // Nothing else is allowed on a shared row.
+            _ => Merged::Count,
+        });
+        Merge { columns: columns.collect(), rows, always: self.always }
     }
 
     /// The row of a grand total before anything contributed; None for every other view, whose rows may be absent.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use headwater_schemas::{Field, FieldType, RecordType, Schema, Type};
 
-use crate::table::{Column, Table};
+use crate::table::{Column, Feeding, Table};
 
 /// The name of a column or field that stands for all that may be there beside those that are known.
 const ANY: &str = "*";
@@ -33,7 +33,7 @@ pub(crate) fn is_unknown(ty: &Type) -> bool {
 /// A table of which only the name is known.
 pub(crate) fn table(name: &str) -> Table {
     let (columns, clustering, state) = (vec![any_column()], Vec::new(), Vec::new());
-    Table { name: name.to_owned(), doc: None, columns, partition: 0, clustering, state, shared: true }
+    Table { name: name.to_owned(), doc: None, columns, partition: 0, clustering, state, fed: Feeding::ByOne }
 }
 
 /// A column whose name is known.

@@ -49,8 +49,6 @@ struct Left {
 struct Gatherer<'m> {
     job: Job,
     membership: &'m mut Membership,
-    /// The group was joined by this session, and has not assigned anything yet.
-    joining: bool,
     decoder: Decoder,
     topics: HashMap<String, usize>,
     /// Delivered, and not taken into a batch yet.
@@ -71,7 +69,6 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> Option<Ended> {
     let mut place = place.lock().await;
-    let joining = place.is_none();
     let membership = match place.take() {
         Some(membership) => membership,
         None => match Membership::join(&job).await {
@@ -87,7 +84,6 @@ pub(crate) async fn run(
         left: None,
         taken: stored.clone(),
         stored,
-        joining,
         membership,
         job,
     };
@@ -199,14 +195,7 @@ impl Gatherer<'_> {
             Delivery::Assigned(partitions) => {
                 let places = self.places(&partitions);
                 self.membership.assign(&places);
-                if !std::mem::take(&mut self.joining) {
-                    return Ok(true);
-                }
-                for place in places {
-                    let started = self.membership.start(&self.job, &self.stored, place).await;
-                    started.map_err(|problem| log_ended(&self.job, problem))?;
-                }
-                Ok(false)
+                Ok(true)
             }
             Delivery::Revoked(partitions) => {
                 let places = self.places(&partitions);

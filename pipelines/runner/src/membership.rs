@@ -43,6 +43,10 @@ impl Membership {
         self.assigned.extend(places);
     }
 
+    pub(crate) fn assigned(&self) -> Vec<(usize, i32)> {
+        self.assigned.iter().copied().collect()
+    }
+
     pub(crate) fn has(&self, place: (usize, i32)) -> bool {
         self.assigned.contains(&place)
     }
@@ -52,7 +56,7 @@ impl Membership {
     }
 
     /// Starts a partition at its stored position, or at the earliest offset where there is none.
-    pub(crate) async fn start(&mut self, job: &Job, stored: &Positions, place: (usize, i32)) -> Result<(), LogError> {
+    async fn start(&mut self, job: &Job, stored: &Positions, place: (usize, i32)) -> Result<(), LogError> {
         let (topic, partition) = (&job.topology.topics[place.0].topic.name, Partition(place.1));
         let from = match stored.get(&place) {
             Some(&next) => Offset(next),

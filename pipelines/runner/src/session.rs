@@ -1,6 +1,6 @@
 //! One session: from the stored positions on, batch after batch, until something is not sure.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gather::{self, Gathered};
-use crate::membership::Place;
+use crate::membership::{Membership, Place};
 use crate::records;
 use crate::refusals::Refusals;
 use crate::worker::{Job, RunError};
@@ -52,7 +52,8 @@ pub(crate) struct Past {
 /// Runs a session. `working` is called whenever the store is seen to do what is asked of it.
 pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown: &CancellationToken) -> Ended {
     past.flushed = 0;
-    let mut writer = match Writer::open(job).await {
+    let assigned = past.place.lock().await.as_ref().map(Membership::assigned).unwrap_or_default();
+    let mut writer = match Writer::open(job, &assigned).await {
         Ok(writer) => writer,
         Err(ended) => {
             past.stuck_at = None;
@@ -100,18 +101,27 @@ struct Writer<'j> {
     topic_ids: Vec<[u8; 16]>,
     /// As stored; a partition that was never flushed has none.
     positions: Positions,
-    parked: HashSet<(usize, i32, Bytes)>,
+    /// The message keys that are parked, and the first offset of each that is.
+    parked: HashMap<(usize, i32, Bytes), i64>,
+    /// Of the partitions that this worker took over.
+    epochs: HashMap<(usize, i32), i64>,
     cache: Cache,
 }
 
 impl<'j> Writer<'j> {
-    async fn open(job: &'j Job) -> Result<Self, Ended> {
+    /// Takes the partitions over that are this worker's, and reads what the store has of the topology.
+    async fn open(job: &'j Job, assigned: &[(usize, i32)]) -> Result<Self, Ended> {
         let topology = &job.topology;
         let mut topic_ids = Vec::new();
         for plan in &topology.topics {
             let info = job.log.topic(&plan.topic.name).await.map_err(|problem| log_ended(job, problem))?;
             topic_ids.push(*info.id.0.as_bytes());
         }
+        let target = FlushTarget { topology: topology.name.clone(), generation: job.generation };
+        let names: Vec<(String, i32)> =
+            assigned.iter().map(|&(topic, p)| (topology.topics[topic].topic.name.clone(), p)).collect();
+        // Before anything is read: what an older worker may still park would be missed.
+        let epochs = job.store.take_over(&target, &names).await.map_err(|problem| store_ended(job, problem))?;
         let stored = job.store.positions(&topology.name, job.generation).await;
         let mut positions = Positions::new();
         for position in stored.map_err(|problem| store_ended(job, problem))? {
@@ -126,11 +136,15 @@ impl<'j> Writer<'j> {
         let parked = keys
             .map_err(|problem| store_ended(job, problem))?
             .into_iter()
-            .filter_map(|parked| Some((topology.topic(&parked.topic)?.0, parked.partition, parked.key)))
+            .filter_map(|parked| {
+                let topic = topology.topic(&parked.topic)?.0;
+                Some(((topic, parked.partition, parked.key), parked.first_offset))
+            })
             .collect();
         Ok(Self {
-            target: FlushTarget { topology: topology.name.clone(), generation: job.generation },
-            cache: Cache::new(topology.clone(), job.settings.cache_rows),
+            target,
+            epochs: assigned.iter().copied().zip(epochs).collect(),
+            cache: Cache::new(topology.clone(), job.settings.cache_rows).in_parts(job.store.keeps_parts()),
             job,
             topic_ids,
             positions,
@@ -151,11 +165,11 @@ impl<'j> Writer<'j> {
                 return Err(store_ended(self.job, problem));
             }
         };
-        let topology = &self.job.topology;
+        let (topology, in_parts) = (&self.job.topology, self.job.store.keeps_parts());
         let parked: Vec<ParkedRecord> =
             outcome.parked.iter().map(|parked| records::parked(topology, &outcome.records, parked)).collect();
         let writes: Vec<(&Table, &ViewWrites)> =
-            outcome.writes.iter().map(|writes| (&topology.views[writes.view].table, writes)).collect();
+            outcome.writes.iter().map(|writes| (topology.views[writes.view].stored(in_parts), writes)).collect();
         match flush.commit(&writes, &parked).await {
             Ok(()) => {}
             Err(StoreError::Refused { view, key, reason, .. }) => {
@@ -178,6 +192,7 @@ impl<'j> Writer<'j> {
                 partition,
                 from: self.positions.get(&(topic, partition)).copied(),
                 to,
+                epoch: self.epochs.get(&(topic, partition)).copied().unwrap_or(0),
             })
             .collect();
         // In one order for every worker, so that two of them cannot wait for each other.
@@ -192,7 +207,8 @@ impl<'j> Writer<'j> {
         refusals: &Refusals,
     ) -> Result<Outcome, StoreError> {
         let aside = |record: &Record| self.aside(record, refusals);
-        let mut fold = Fold::new(self.job.topology.clone(), batch, &aside);
+        let in_parts = self.job.store.keeps_parts();
+        let mut fold = Fold::new(self.job.topology.clone(), batch, &aside).in_parts(in_parts);
         loop {
             match fold.step() {
                 Step::Done(outcome) => return Ok(*outcome),
@@ -210,7 +226,9 @@ impl<'j> Writer<'j> {
     fn aside(&self, record: &Record, refusals: &Refusals) -> Option<Aside> {
         if let Some(key) = &record.key
             && !self.parked.is_empty()
-            && self.parked.contains(&(record.topic, record.partition, key.clone()))
+            && let Some(&first) = self.parked.get(&(record.topic, record.partition, key.clone()))
+            // After a crash before the position moved, what came before the parked record, and that one, come again.
+            && record.offset > first
         {
             return Some(Aside::Behind);
         }
@@ -224,7 +242,8 @@ impl<'j> Writer<'j> {
         let missing: Vec<Key> =
             keys.iter().zip(&rows).filter(|(_, row)| row.is_none()).map(|(key, _)| key.clone()).collect();
         if !missing.is_empty() {
-            let mut found = flush.read(&self.job.topology.views[view].table, &missing).await?.into_iter();
+            let table = self.job.topology.views[view].stored(self.job.store.keeps_parts());
+            let mut found = flush.read(table, &missing).await?.into_iter();
             for row in rows.iter_mut().filter(|row| row.is_none()) {
                 *row = Some(found.next().flatten());
             }
@@ -243,7 +262,7 @@ impl<'j> Writer<'j> {
             let record = &outcome.records[parked.record];
             refusals.forget(record);
             if let Some(key) = &record.key {
-                self.parked.insert((record.topic, record.partition, key.clone()));
+                self.parked.entry((record.topic, record.partition, key.clone())).or_insert(record.offset);
             }
             if let Some(reason) = &parked.reason {
                 let topic = &self.job.topology.topics[record.topic].topic.name;
@@ -305,7 +324,7 @@ pub(crate) fn log_ended(job: &Job, problem: LogError) -> Ended {
 fn store_ended(job: &Job, problem: StoreError) -> Ended {
     let topology = job.topology.name.clone();
     match problem {
-        StoreError::Fenced { .. } => Ended::Fenced(problem.to_string()),
+        StoreError::Fenced { .. } | StoreError::TakenOver { .. } => Ended::Fenced(problem.to_string()),
         StoreError::TopicChanged { topic, .. } => Ended::Fatal(RunError::TopicRecreated { topology, topic }),
         problem if problem.is_transient() => Ended::Unavailable(problem.to_string()),
         source => Ended::Fatal(RunError::Store { topology, source }),

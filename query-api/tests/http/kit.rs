@@ -232,7 +232,14 @@ impl World {
     async fn flush(&self, rows: &[(&str, Vec<Vec<Value>>)], deletes: &[(&str, &[Value])], parked: &[&str]) -> i64 {
         let mut next = self.next.lock().await;
         let offset = next.unwrap_or(0);
-        let moved = PositionMove { topic: TOPIC.into(), topic_id: TOPIC_ID, partition: 0, from: *next, to: offset + 1 };
+        let moved = PositionMove {
+            topic: TOPIC.into(),
+            topic_id: TOPIC_ID,
+            partition: 0,
+            from: *next,
+            to: offset + 1,
+            epoch: 0,
+        };
         let target = FlushTarget { topology: self.topology.name.clone(), generation: self.generation };
         let flush = self.store.begin(&target, &[moved]).await.unwrap();
         let position = RowPosition { partition: 0, offset };

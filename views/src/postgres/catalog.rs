@@ -94,7 +94,7 @@ pub(super) async fn create(
          VALUES ($1, $2, $3, $4, 'active', $5)",
     );
     let insert = insert.bind(topology).bind(generation).bind(&deployment.declaration).bind(&deployment.fingerprint);
-    let insert = insert.bind(deployment.tables.iter().any(|table| table.shared));
+    let insert = insert.bind(deployment.tables.iter().any(|table| table.is_shared()));
     lease.execute(insert).await.map_err(|error| failed(DOING, error))?;
     for table in &deployment.tables {
         let owner = sqlx::query("SELECT topology FROM _tables WHERE view = $1 LIMIT 1").bind(&table.name);

@@ -194,7 +194,7 @@ fn order(layout: &Layout, keys: &[String], from: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headwater_engine::table::{Column, StateColumn, StateType, Table};
+    use headwater_engine::table::{Column, Feeding, StateColumn, StateType, Table};
     use headwater_schemas::{FieldType, Type};
 
     use super::*;
@@ -209,7 +209,7 @@ mod tests {
             partition: key.min(1),
             clustering: [Direction::Descending, Direction::Ascending][..key.saturating_sub(1)].to_vec(),
             state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Wide }],
-            shared: false,
+            fed: Feeding::ByOne,
         };
         Layout::new(&table, 1)
     }

@@ -180,7 +180,7 @@ fn among(keys: &[String], rows: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headwater_engine::table::{Column, Table};
+    use headwater_engine::table::{Column, Feeding, Table};
     use headwater_schemas::{FieldType, Type};
     use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
@@ -196,7 +196,7 @@ mod tests {
             partition,
             clustering: clustering.to_vec(),
             state: vec![],
-            shared: false,
+            fed: Feeding::ByOne,
         };
         Layout::new(&table, 1)
     }

@@ -1,6 +1,6 @@
 //! Values at the edges of every type: Postgres holds just what the store in memory holds, or refuses it by name.
 
-use headwater_engine::table::{Direction, Row, RowPosition, StateColumn, StateType, Table};
+use headwater_engine::table::{Direction, Feeding, Row, RowPosition, StateColumn, StateType, Table};
 use headwater_schemas::{Decimal, Type, Value};
 use headwater_views::{PageRequest, Store, StoreError};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ fn table() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending, Direction::Ascending],
         state: vec![StateColumn { name: "w".to_owned(), ty: StateType::Wide }],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 

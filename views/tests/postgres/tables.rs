@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_engine::table::{Direction, Row, RowPosition, Table};
+use headwater_engine::table::{Direction, Feeding, Row, RowPosition, Table};
 use headwater_schemas::{Decimal, FieldType, Type, Value};
 use headwater_views::StoreError;
 use sqlx::Row as _;
@@ -29,7 +29,7 @@ fn typed() -> Table {
         partition: 1,
         clustering: vec![Direction::Descending],
         state: vec![],
-        shared: false,
+        fed: Feeding::ByOne,
     }
 }
 

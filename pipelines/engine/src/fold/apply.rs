@@ -13,9 +13,29 @@ use crate::expr::Expr;
 use crate::plan::{
     AggregateSource, Argument, CopiedColumn, CopySource, EventInput, EventSource, Reducer, Role, Topology, View,
 };
-use crate::table::{Key, Row, RowPosition};
+use crate::table::{Key, Row, RowPosition, StateColumn, Table, part_key};
 
 type Failures = Vec<(usize, String)>;
+
+/// A view, and its table as it is kept here.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a> {
+    view: &'a View,
+    table: &'a Table,
+    /// Shared rows are kept in parts, and these are.
+    parted: bool,
+}
+
+impl<'a> Kept<'a> {
+    pub(super) fn new(view: &'a View, in_parts: bool) -> Self {
+        Self { view, table: view.stored(in_parts), parted: in_parts && view.in_parts.is_some() }
+    }
+
+    /// One partition feeds each row, so a row's position tells which events it reflects.
+    fn fenced(self) -> bool {
+        self.view.owner.is_some() || self.parted
+    }
+}
 
 /// Reads the changes of the `with` view along with the records: both are in the order of the records.
 struct Beside<'a> {
@@ -74,7 +94,7 @@ fn expressions(argument: &Argument) -> impl Iterator<Item = &Expr> {
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
 pub(super) fn touch_events(
     topology: &Topology,
-    view: usize,
+    kept: Kept,
     source: &EventSource,
     batch: &Batch,
     out: &[Option<Out>],
@@ -83,7 +103,6 @@ pub(super) fn touch_events(
     failures: &mut Failures,
     absent: &mut u64,
 ) {
-    let view = &topology.views[view];
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
     let key_columns = |input: &EventInput| columns_read(input.key.iter(), columns);
     let read: Vec<Vec<usize>> =
@@ -108,36 +127,43 @@ pub(super) fn touch_events(
         bump.reset();
         let row = change.and_then(|change| change.new.as_deref());
         let slots = if columns == 0 { *fields } else { slots(row, columns, &read[*event], fields, &bump) };
-        touch_event(view, input, record, slots, &bump, work, failures);
+        let partition = batch.records()[record].partition;
+        touch_event(kept, input, (record, partition), slots, &bump, work, failures);
     }
 }
 
 fn touch_event<'a>(
-    view: &View,
+    kept: Kept,
     input: &EventInput,
-    record: usize,
+    (record, partition): (usize, i32),
     slots: &[ValueRef<'a>],
     bump: &'a Bump,
     work: &mut Working,
     failures: &mut Failures,
 ) {
-    match key(&input.key, slots, bump) {
-        Err(problem) => failures.push((record, format!("view {}: {problem}", view.table.name))),
+    let part = (kept.parted && input.role != Role::DeletePartition).then_some(partition);
+    match key(&input.key, part, slots, bump) {
+        Err(problem) => failures.push((record, format!("view {}: {problem}", kept.table.name))),
         Ok(key) if input.role == Role::DeletePartition => {
             let partition = work.partition(key);
             work.touches.push(Touch::DeletePartition { record, partition });
         }
         Ok(key) => {
             let owned = || key.iter().map(key_value).collect();
-            let row = work.row(&view.table, key, owned, false, view.deletes_partitions);
+            let row = work.row(kept.table, key, owned, false, kept.view.deletes_partitions);
             work.touches.push(Touch::Event { record, row });
         }
     }
 }
 
-/// Evaluates a key. A null or NaN has no place in one.
-fn key<'a>(exprs: &[Expr], slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<&'a [ValueRef<'a>], String> {
-    let mut key = bumpalo::collections::Vec::with_capacity_in(exprs.len(), bump);
+/// Evaluates a key, of the part that is this partition's. A null or NaN has no place in one.
+fn key<'a>(
+    exprs: &[Expr],
+    part: Option<i32>,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+) -> Result<&'a [ValueRef<'a>], String> {
+    let mut key = bumpalo::collections::Vec::with_capacity_in(exprs.len() + 2, bump);
     for (i, expr) in exprs.iter().enumerate() {
         let value = expr.eval(slots, bump).map_err(|problem| format!("key column {}: {problem}", i + 1))?;
         if unfit_for_key(&value) {
@@ -145,14 +171,16 @@ fn key<'a>(exprs: &[Expr], slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<&'a
         }
         key.push(value);
     }
+    key.extend(part.map(part_key).into_iter().flatten());
     Ok(key.into_bump_slice())
 }
 
 /// Finds the rows that a source's changes move between.
 pub(super) fn touch_changes(
-    view: &View,
+    kept: Kept,
     exprs: &[Expr],
     never_read: bool,
+    batch: &Batch,
     changes: &[Change],
     work: &mut Working,
     failures: &mut Failures,
@@ -164,15 +192,17 @@ pub(super) fn touch_changes(
     let mut only = None;
     for (index, change) in changes.iter().enumerate() {
         bump.reset();
+        let part = kept.parted.then(|| batch.records()[change.record].partition);
         let mut find = |row: &Option<Arc<Row>>| {
             let Some(row) = row else { return Ok(None) };
-            if exprs.is_empty() {
-                let find = || work.row(&view.table, &[], || Key::from([]), never_read, false);
+            if exprs.is_empty() && part.is_none() {
+                let find = || work.row(kept.table, &[], || Key::from([]), never_read, false);
                 return Ok(Some(*only.get_or_insert_with(find)));
             }
             let slots = row_slots(row, &read, &bump);
-            let key = key(exprs, slots, &bump).map_err(|problem| format!("view {}: {problem}", view.table.name))?;
-            Ok(Some(work.row(&view.table, key, || shared_key(exprs, key, row), never_read, false)))
+            let key =
+                key(exprs, part, slots, &bump).map_err(|problem| format!("view {}: {problem}", kept.table.name))?;
+            Ok(Some(work.row(kept.table, key, || shared_key(exprs, key, row), never_read, false)))
         };
         match find(&change.old).and_then(|old| Ok((old, find(&change.new)?))) {
             Ok((old, new)) => work.touches.push(Touch::Change { change: index, old, new }),
@@ -183,7 +213,7 @@ pub(super) fn touch_changes(
 
 /// A key for keeps: text that is a column of the source's row is shared with it.
 fn shared_key(exprs: &[Expr], key: &[ValueRef], row: &Row) -> Key {
-    let values = exprs.iter().zip(key).map(|(expr, value)| match (expr.as_slot(), value) {
+    let values = key.iter().enumerate().map(|(i, value)| match (exprs.get(i).and_then(Expr::as_slot), value) {
         (Some(column), ValueRef::String(_) | ValueRef::Bytes(_)) => row.values[column].clone(),
         _ => key_value(value),
     });
@@ -193,7 +223,7 @@ fn shared_key(exprs: &[Expr], key: &[ValueRef], row: &Row) -> Key {
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
 pub(super) fn events(
     topology: &Topology,
-    view: usize,
+    kept: Kept,
     source: &EventSource,
     batch: &Batch,
     with: Option<&[Change]>,
@@ -201,7 +231,6 @@ pub(super) fn events(
     failures: &mut Failures,
     absent: &mut u64,
 ) {
-    let view = &topology.views[view];
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
     let argument_columns =
         |input: &EventInput| columns_read(input.arguments.iter().flatten().flat_map(expressions), columns);
@@ -225,11 +254,13 @@ pub(super) fn events(
         let beside = with.and_then(|_| beside.of(record)).and_then(|change| change.new.as_deref());
         let slots = if columns == 0 { *fields } else { slots(beside, columns, &read[*event], fields, &bump) };
         let position = position(&batch.records()[record]);
-        match event_on_row(view, source, input, work, row, slots, &bump, position) {
-            Ok(Applied::Changed { old, new }) if view.has_dependents => work.changes.push(Change { record, old, new }),
+        match event_on_row(kept, source, input, work, row, slots, &bump, position) {
+            Ok(Applied::Changed { old, new }) if kept.view.has_dependents => {
+                work.changes.push(Change { record, old, new })
+            }
             Ok(Applied::Changed { .. } | Applied::Fenced) => {}
             Ok(Applied::Absent) => *absent += 1,
-            Err(problem) => failures.push((record, format!("view {}: {problem}", view.table.name))),
+            Err(problem) => failures.push((record, format!("view {}: {problem}", kept.table.name))),
         }
     }
 }
@@ -247,7 +278,7 @@ enum Applied {
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
 fn event_on_row<'a>(
-    view: &View,
+    kept: Kept,
     source: &EventSource,
     input: &EventInput,
     work: &mut Working,
@@ -256,15 +287,16 @@ fn event_on_row<'a>(
     bump: &'a Bump,
     position: RowPosition,
 ) -> Result<Applied, String> {
+    let Kept { view, table, .. } = kept;
     let row = &mut work.rows[index];
-    if view.owner.is_some() && row.reflects(position) {
+    if kept.fenced() && row.reflects(position) {
         return Ok(Applied::Fenced);
     }
     let old = row.current.take();
-    let kept = view.has_dependents.then(|| old.clone()).flatten();
+    let before = view.has_dependents.then(|| old.clone()).flatten();
     if input.role == Role::DeleteRow {
         row.set(None, position);
-        return Ok(Applied::Changed { old: kept, new: None });
+        return Ok(Applied::Changed { old: before, new: None });
     }
     let made = old.is_none();
     let mut new = match old {
@@ -274,14 +306,14 @@ fn event_on_row<'a>(
     };
     let target = Arc::make_mut(&mut new);
     target.position = position;
-    let reduced = reduce_all(view, source, input, target, made, slots, bump);
+    let reduced = reduce_all(table, source, input, target, made, slots, bump);
     let shown = view.has_dependents.then(|| new.clone());
     row.set(Some(new), position);
-    reduced.map(|()| Applied::Changed { old: kept, new: shown })
+    reduced.map(|()| Applied::Changed { old: before, new: shown })
 }
 
 fn reduce_all<'a>(
-    view: &View,
+    table: &Table,
     source: &EventSource,
     input: &EventInput,
     row: &mut Row,
@@ -289,7 +321,7 @@ fn reduce_all<'a>(
     slots: &[ValueRef<'a>],
     bump: &'a Bump,
 ) -> Result<(), String> {
-    let before = view.table.key_len();
+    let before = table.key_len();
     for (i, (reducer, argument)) in source.reducers.iter().zip(&input.arguments).enumerate() {
         let Some(argument) = argument else { continue };
         let column = before + i;
@@ -297,7 +329,7 @@ fn reduce_all<'a>(
             Reducer::First { set: None } if made => reduce::first(argument, row, column, slots, bump),
             _ => reduce::apply(reducer, argument, row, column, slots, bump, Sign::Add),
         };
-        applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[column].name))?;
+        applied.map_err(|problem| format!("column {}: {problem}", table.columns[column].name))?;
     }
     Ok(())
 }
@@ -382,7 +414,7 @@ fn mapped(
 
 /// Takes the old row's contribution back and adds the new one's.
 pub(super) fn aggregate(
-    view: &View,
+    kept: Kept,
     source: &AggregateSource,
     batch: &Batch,
     changes: &[Change],
@@ -400,9 +432,9 @@ pub(super) fn aggregate(
         for (index, row, sign) in sides {
             let (Some(index), Some(row)) = (index, row) else { continue };
             let slots = row_slots(row, &read, &bump);
-            let contributed = contribute(view, source, work, index, slots, sign, position, &bump);
+            let contributed = contribute(kept, source, work, index, slots, sign, position, &bump);
             if let Err(problem) = contributed {
-                failures.push((change.record, format!("view {}: {problem}", view.table.name)));
+                failures.push((change.record, format!("view {}: {problem}", kept.table.name)));
             }
         }
     }
@@ -410,7 +442,7 @@ pub(super) fn aggregate(
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
 fn contribute<'a>(
-    view: &View,
+    kept: Kept,
     source: &AggregateSource,
     work: &mut Working,
     index: usize,
@@ -419,7 +451,12 @@ fn contribute<'a>(
     position: RowPosition,
     bump: &'a Bump,
 ) -> Result<(), String> {
+    let Kept { view, table, parted } = kept;
     let work_row = &mut work.rows[index];
+    // A row that many partitions feed carries no position to compare with: there the transaction alone keeps it exact.
+    if parted && work_row.reflects(position) {
+        return Ok(());
+    }
     let mut row = match work_row.current.take() {
         Some(row) => row,
         None => Arc::new(view.blank_row(&work_row.key, position)),
@@ -427,14 +464,20 @@ fn contribute<'a>(
     let target = Arc::make_mut(&mut row);
     target.position = position;
     reduce::count(&mut target.state[source.rows], sign);
-    let before = view.table.key_len();
+    let before = table.key_len();
     let mut result = Ok(());
     for (i, (reducer, argument)) in source.reducers.iter().enumerate() {
         let applied = reduce::apply(reducer, argument, target, before + i, slots, bump, sign);
-        result =
-            result.and(applied.map_err(|problem| format!("column {}: {problem}", view.table.columns[before + i].name)));
+        result = result.and(applied.map_err(|problem| format!("column {}: {problem}", table.columns[before + i].name)));
     }
-    let gone = !view.always && target.state[source.rows] == Value::Long(0);
+    // Of a part, other parts may hold what this one lacks: what is left is for their merging to say.
+    let gone = !parted && !view.always && target.state[source.rows] == Value::Long(0);
+    // One that holds nothing is kept for its position alone.
+    let zero = |(value, column): (&Value, &StateColumn)| *value == column.ty.zero();
+    target.hidden = parted
+        && !view.always
+        && target.state.iter().zip(&table.state).all(zero)
+        && target.values[before..].iter().all(|value| matches!(value, Value::Null | Value::Long(0)));
     work_row.set((!gone).then_some(row), position);
     result
 }

@@ -2,14 +2,11 @@
 
 use bumpalo::Bump;
 use ethnum::I256;
-use headwater_schemas::{Decimal, Value, ValueRef};
+use headwater_schemas::{Value, ValueRef};
 
 use super::working::same;
-use crate::plan::{Argument, Reducer, SumResult};
-use crate::table::Row;
-
-/// The largest number of 38 digits.
-const MAX_38_DIGITS: I256 = I256::new(10i128.pow(38) - 1);
+use crate::plan::{Argument, Reducer};
+use crate::table::{Row, SumResult};
 
 /// Whether the values go in or are taken back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,22 +91,7 @@ fn add(row: &mut Row, column: usize, (sum, n, result): (usize, usize, SumResult)
         **total += if sign == Sign::Add { term } else { -term };
     }
     count(&mut row.state[n], sign);
-    row.values[column] = shown(&row.state[sum], &row.state[n], result);
-}
-
-/// A sum as its column shows it: null where there is nothing to sum, or where it no longer fits (the read says so).
-fn shown(sum: &Value, n: &Value, result: SumResult) -> Value {
-    let (Value::Wide(sum), Value::Long(n)) = (sum, n) else { return Value::Null };
-    if *n == 0 {
-        return Value::Null;
-    }
-    match result {
-        SumResult::Long => i64::try_from(**sum).map_or(Value::Null, Value::Long),
-        SumResult::Decimal { .. } if sum.abs() > MAX_38_DIGITS => Value::Null,
-        SumResult::Decimal { scale } => {
-            i128::try_from(**sum).map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
-        }
-    }
+    row.values[column] = result.shown(&row.state[sum], &row.state[n]);
 }
 
 fn add_float(target: &mut Value, value: &ValueRef) {

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use headwater_schemas::{FieldType, Type};
 
+use super::Reducer;
 use super::compile::{Context, EventId};
-use super::{Reducer, SumResult};
 use crate::declare::Text;
 use crate::expr::{Ast, functions, is_function};
 use crate::source::nearest;
-use crate::table::{StateColumn, StateType};
+use crate::table::{StateColumn, StateType, SumResult};
 use crate::unknown::is_unknown;
 
 /// A reducer's name.

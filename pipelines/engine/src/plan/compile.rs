@@ -11,7 +11,7 @@ use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, 
 use crate::declare::{ColumnsDecl, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::source::{Code, Diagnostic, Span, suggestion};
-use crate::table::{Column, Table};
+use crate::table::{Column, Feeding, Table};
 use crate::unknown;
 
 /// Compiles a topology against the project's topics.
@@ -116,7 +116,10 @@ impl<'a> Context<'a> {
         self.topics.push(topic);
     }
 
-    fn keep(&mut self, decl: &'a ViewDecl, view: View) {
+    fn keep(&mut self, decl: &'a ViewDecl, mut view: View) {
+        if !view.doubtful {
+            view.settle();
+        }
         self.by_name.insert(decl.name.value.as_str(), self.views.len());
         self.views.push(view);
     }
@@ -412,7 +415,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state: Vec::new(),
-        shared: true,
+        fed: Feeding::ByOne,
     };
     View {
         level: 0,
@@ -423,6 +426,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
         always: false,
         doubtful: true,
         source,
+        in_parts: None,
         table,
     }
 }

@@ -9,7 +9,7 @@ use super::scope::RowScope;
 use super::{AggregateSource, Argument, CopiedColumn, CopySource, Owner, Reducer, Source, View, may_be_key};
 use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
-use crate::table::{Column, StateColumn, StateType, Table};
+use crate::table::{Column, Feeding, StateColumn, StateType, Table};
 use crate::unknown;
 
 /// A key entry or a column, compiled over the source's row.
@@ -190,9 +190,7 @@ fn copy(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, copied: Vec<
     }
     columns.extend(misnamed.then(unknown::any_column));
     let source = Source::Copy(CopySource { view: source, columns: sources, key: exprs });
-    let mut view = view(cx, decl, columns, Vec::new(), source);
-    view.table.shared = owner.is_none();
-    View { owner, doubtful, ..view }
+    View { owner, doubtful, ..view(cx, decl, columns, Vec::new(), source) }
 }
 
 fn aggregate(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, calls: Vec<(Text, Text, Call)>) -> View {
@@ -271,7 +269,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
-        shared: true,
+        fed: Feeding::ByOne,
     };
     View {
         level: cx.views[read].level + 1,
@@ -281,6 +279,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         has_dependents: false,
         doubtful: false,
         always: table.key_len() == 0 && matches!(source, Source::Aggregate(_)),
+        in_parts: None,
         source,
         table,
     }

@@ -9,7 +9,7 @@ use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, Vie
 use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
 use crate::source::{Span, suggestion};
-use crate::table::{Column, StateColumn, Table};
+use crate::table::{Column, Feeding, StateColumn, Table};
 use crate::unknown;
 
 /// A view in the making.
@@ -96,7 +96,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
-        shared: owner.is_none(),
+        fed: Feeding::ByOne,
     };
     View {
         level: with.view().map_or(0, |with| cx.views[with].level + 1),
@@ -106,6 +106,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         has_dependents: false,
         always: table.key_len() == 0,
         doubtful: draft.doubtful,
+        in_parts: None,
         source: Source::Events(EventSource { topic, with: with.view(), inputs, reducers }),
         table,
     }
