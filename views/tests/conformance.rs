@@ -35,7 +35,7 @@ pub(crate) const LIMITS: Limits = Limits { max_parked_per_key: 3 };
 pub(crate) struct Kept {
     _folder: tempfile::TempDir,
     _schema: Option<server::Schema>,
-    _keyspace: Option<cassandra::Keyspace>,
+    _keyspace: Option<headwater_dev_servers::Keyspace>,
 }
 
 /// A store of each kind.
@@ -47,9 +47,9 @@ pub(crate) async fn stores() -> (Vec<Store>, Kept) {
     (stores, kept)
 }
 
-pub(crate) async fn cassandra_store() -> (Store, cassandra::Keyspace) {
-    let keyspace = cassandra::Keyspace::fresh().await;
-    let mut options = keyspace.options();
+pub(crate) async fn cassandra_store() -> (Store, headwater_dev_servers::Keyspace) {
+    let keyspace = cassandra::keyspace().await;
+    let mut options = cassandra::options(&keyspace);
     options.limits = LIMITS;
     (Store::open_cassandra(options).await.unwrap(), keyspace)
 }

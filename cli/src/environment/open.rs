@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headwater_engine::declare::config::{
-    KafkaConfig, LogConfig, PostgresConfig, RegistryConfig, RegistryServer, Secret, StoreConfig, Template,
+    CassandraConfig, KafkaConfig, LogConfig, PostgresConfig, RegistryConfig, RegistryServer, Secret, StoreConfig,
+    Template,
 };
 use headwater_engine::project::Project;
 use headwater_log::{KafkaOptions, KafkaSecurity, Log};
 use headwater_schemas::registry::{Login, Registry, RemoteOptions};
-use headwater_views::{PostgresOptions, SqliteOptions, Store};
+use headwater_views::{CassandraOptions, PostgresOptions, SqliteOptions, Store};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -49,7 +50,7 @@ pub(crate) fn registry_folder(project: &Project) -> Option<PathBuf> {
 pub(crate) fn store_files(project: &Project) -> Vec<(String, PathBuf)> {
     let file = |(name, config): &(String, StoreConfig)| match config {
         StoreConfig::Sqlite(file) => Some((name.clone(), project.path(file))),
-        StoreConfig::Postgres(_) => None,
+        StoreConfig::Postgres(_) | StoreConfig::Cassandra(_) => None,
     };
     project.config.stores.iter().filter_map(file).collect()
 }
@@ -153,7 +154,39 @@ pub(super) async fn store(project: &Project, name: &str, config: &StoreConfig) -
                     .mend(format!("See `stores.{name}` in headwater.yaml."))
             })
         }
+        StoreConfig::Cassandra(cassandra) => {
+            let options = cassandra_options(project, name, cassandra)?;
+            Store::open_cassandra(options).await.map_err(|error| {
+                Failure::because(format!("the store {name} in Cassandra cannot be opened"), &error)
+                    .mend(format!("See `stores.{name}` in headwater.yaml."))
+            })
+        }
     }
+}
+
+fn cassandra_options(project: &Project, name: &str, cassandra: &CassandraConfig) -> Result<CassandraOptions, Failure> {
+    let place = |setting: &str| format!("stores.{name}.cassandra.{setting}");
+    let mut nodes = Vec::new();
+    for template in &cassandra.nodes {
+        let text = resolve(template, &place("nodes"))?;
+        nodes.extend(text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()));
+    }
+    let mut options = CassandraOptions::new(nodes, &cassandra.keyspace);
+    options.datacenter = match &cassandra.datacenter {
+        Some(template) => Some(resolve(template, &place("datacenter"))?),
+        None => None,
+    };
+    options.login = match &cassandra.login {
+        Some((user, password)) => {
+            Some((resolve(user, &place("user"))?, secret(project, password, &place("password"))?))
+        }
+        None => None,
+    };
+    (options.tls, options.ca_file) = (cassandra.tls, cassandra.ca_file.as_deref().map(|file| project.path(file)));
+    if let Some(days) = cassandra.guard_days {
+        options.guards = Duration::from_secs(u64::from(days) * 86_400);
+    }
+    Ok(options)
 }
 
 /// A template with the environment's values.

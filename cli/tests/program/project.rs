@@ -39,7 +39,7 @@ impl Project {
     /// The same declarations on the real servers, with topics and tables of its own; nothing else is changed.
     pub(crate) fn on_servers() -> Self {
         let mut project = Self::new();
-        headwater_dev_servers::start(&["kafka", "registry", "postgres"]);
+        headwater_dev_servers::start(&["kafka", "registry", "cassandra", "postgres"]);
         let own = headwater_dev_servers::fresh_name("t");
         for topic in ["document", "user"] {
             let name = format!("{topic}_{own}");

@@ -39,22 +39,23 @@ cql() {
 # Cassandra comes with a superuser whose password everyone knows: it makes ours, and ours drops it.
 after_cassandra() {
     local end=$((SECONDS + 30))
-    [[ ! -f $CASSANDRA_CONFIG/roles-made ]] || return 0
+    [[ ! -f $CASSANDRA_CONFIG/roles-and-keyspace-made ]] || return 0
     # The first superuser appears a moment after the port opens; a second attempt finds ours already there.
     until cql cassandra cassandra <<<"CREATE ROLE IF NOT EXISTS admin WITH PASSWORD = '$(secret cassandra-admin)' AND LOGIN = true AND SUPERUSER = true" ||
         cql admin "$(secret cassandra-admin)" </dev/null; do
         ((SECONDS < end)) || { say "error: Cassandra takes neither its first password nor ours"; show_log cassandra; return 1; }
         sleep 0.2
     done
-    cassandra_roles | cql admin "$(secret cassandra-admin)" ||
-        { say "error: Cassandra's roles could not be made"; show_log cassandra; return 1; }
-    touch "$CASSANDRA_CONFIG/roles-made"
+    cassandra_setup | cql admin "$(secret cassandra-admin)" ||
+        { say "error: Cassandra's roles and keyspace could not be made"; show_log cassandra; return 1; }
+    touch "$CASSANDRA_CONFIG/roles-and-keyspace-made"
 }
 
-cassandra_roles() {
+cassandra_setup() {
     cat <<CQL
 CREATE ROLE IF NOT EXISTS headwater WITH PASSWORD = '$(secret cassandra)' AND LOGIN = true;
 GRANT ALL PERMISSIONS ON ALL KEYSPACES TO headwater;
 DROP ROLE IF EXISTS cassandra;
+CREATE KEYSPACE IF NOT EXISTS headwater WITH replication = {'class': 'NetworkTopologyStrategy', 'datacenter1': 1};
 CQL
 }

@@ -41,7 +41,7 @@ render_for_compose() {
 CREATE ROLE headwater LOGIN PASSWORD '$(secret postgres)';
 CREATE DATABASE headwater OWNER headwater;
 SQL
-    cassandra_roles >"$out/cassandra-roles.cql"
+    cassandra_setup >"$out/cassandra-roles.cql"
     for name in ca.pem server.pem server.key server-with-key.pem server.p12; do cp "$DIR/tls/$name" "$out/$name"; done
     chmod 644 "$out"/*
 }

@@ -21,6 +21,7 @@ kafka libs $(cached kafka)
 cassandra address $host:$HEADWATER_CASSANDRA_PORT
 cassandra port $HEADWATER_CASSANDRA_PORT
 cassandra datacenter datacenter1
+cassandra keyspace headwater
 cassandra user headwater
 cassandra password_file $(secret_file cassandra)
 cassandra admin_user admin

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use headwater_dev_servers::{Keyspace, Servers, fresh_name, password};
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_engine::table::Row;
@@ -13,7 +14,7 @@ use headwater_runner::{Condition, Job, RunError, Settings, deploy, lag, run};
 use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::{Value, json, wire};
-use headwater_views::{FlushTarget, ParkedFilter, PostgresOptions, SqliteOptions, Store};
+use headwater_views::{CassandraOptions, FlushTarget, ParkedFilter, PostgresOptions, SqliteOptions, Store};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ struct Bench {
     registry: Registry,
     generation: u32,
     folder: tempfile::TempDir,
+    _keyspace: Option<Keyspace>,
 }
 
 impl Bench {
@@ -42,10 +44,37 @@ impl Bench {
         Self::on(log, store, registry, folder).await
     }
 
-    /// Topics and tables of its own on the real servers.
-    async fn servers() -> Self {
+    /// Topics and tables of its own on real Kafka and Postgres.
+    async fn on_postgres() -> Self {
         let servers = headwater_dev_servers::start(&["kafka", "postgres"]);
-        let own = headwater_dev_servers::fresh_name("worker");
+        let postgres = &servers.postgres;
+        let url = format!(
+            "postgres://{}:{}@{}:{}/{}?sslmode=verify-full&sslrootcert={}",
+            postgres.user,
+            password(&postgres.password_file),
+            postgres.host,
+            postgres.port,
+            postgres.database,
+            servers.tls.ca_file.display()
+        );
+        let options = PostgresOptions { schema: fresh_name("worker"), ..PostgresOptions::new(url.into()) };
+        Self::on_kafka(&servers, Store::open_postgres(options).await.expect("a store")).await
+    }
+
+    /// Topics and tables of its own on real Kafka and Cassandra.
+    async fn on_cassandra() -> Self {
+        let servers = headwater_dev_servers::start(&["kafka", "cassandra"]);
+        let cassandra = &servers.cassandra;
+        let keyspace = Keyspace::fresh(cassandra).await;
+        let mut options = CassandraOptions::new(vec![cassandra.address.clone()], &keyspace.name);
+        options.login = Some((cassandra.user.clone(), password(&cassandra.password_file).into()));
+        options.ca_file = Some(servers.tls.ca_file.clone());
+        let store = Store::open_cassandra(options).await.expect("a store");
+        Self { _keyspace: Some(keyspace), ..Self::on_kafka(&servers, store).await }
+    }
+
+    async fn on_kafka(servers: &Servers, store: Store) -> Self {
+        let own = fresh_name("worker");
         let folder = tempfile::tempdir().expect("a folder");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for part in ["headwater.yaml", "schemas/document", "schemas/user", "pipelines/document/topology.yaml"] {
@@ -56,22 +85,10 @@ impl Bench {
         options.security = KafkaSecurity::SaslSsl {
             mechanism: kafka.sasl_mechanism.clone(),
             user: kafka.user.clone(),
-            password: headwater_dev_servers::password(&kafka.password_file).into(),
+            password: password(&kafka.password_file).into(),
             ca_file: Some(servers.tls.ca_file.clone()),
         };
         let log = Log::connect_kafka(options).await.expect("a log");
-        let postgres = &servers.postgres;
-        let url = format!(
-            "postgres://{}:{}@{}:{}/{}?sslmode=verify-full&sslrootcert={}",
-            postgres.user,
-            headwater_dev_servers::password(&postgres.password_file),
-            postgres.host,
-            postgres.port,
-            postgres.database,
-            servers.tls.ca_file.display()
-        );
-        let options = PostgresOptions { schema: own, ..PostgresOptions::new(url.into()) };
-        let store = Store::open_postgres(options).await.expect("a store");
         Self::of(folder.path().to_owned(), log, store, Registry::memory(), folder).await
     }
 
@@ -92,7 +109,7 @@ impl Bench {
             }
         }
         let generation = deploy(&store, &topology).await.expect("deployed");
-        Self { topology, log, store, registry, generation, folder }
+        Self { topology, log, store, registry, generation, folder, _keyspace: None }
     }
 
     fn job(&self) -> Job {
@@ -108,7 +125,13 @@ impl Bench {
 
     fn start(&self) -> (CancellationToken, tokio::task::JoinHandle<Result<(), RunError>>) {
         let stop = CancellationToken::new();
-        (stop.clone(), tokio::spawn(run(self.job(), stop, |_| ())))
+        // Shown where a test fails.
+        let tell = |condition: Condition<'_>| {
+            if let Condition::Waiting(reason) = condition {
+                println!("waiting: {reason}");
+            }
+        };
+        (stop.clone(), tokio::spawn(run(self.job(), stop, tell)))
     }
 
     async fn produce(&self, event: &str, fields: serde_json::Value) {
@@ -263,19 +286,24 @@ async fn sqlite_counts_once_over_restarts_and_rival_workers() {
 /// Rivals share the partitions out between them; whoever is killed or leaves has its own taken over by the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_and_postgres_count_once_over_restarts_and_rival_workers() {
-    counts_once_over_restarts(Bench::servers().await).await;
+    counts_once_over_restarts(Bench::on_postgres().await).await;
 }
 
-#[tokio::test]
-async fn poison_parks_with_what_follows_on_its_key_and_nothing_else() {
-    let bench = Bench::sqlite().await;
+/// Without a transaction: rivals write the same rows, and what one of them left half written the other writes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_and_cassandra_count_once_over_restarts_and_rival_workers() {
+    counts_once_over_restarts(Bench::on_cassandra().await).await;
+}
+
+async fn poison_parks_with_what_follows_on_its_key_and_nothing_else(bench: Bench) {
     bench.added("good").await;
     bench.added("bad").await;
-    bench.append("document", b"bad".to_vec(), b"no frame".to_vec()).await;
+    let topic = bench.topology.topics[0].topic.name.clone();
+    bench.append(&topic, b"bad".to_vec(), b"no frame".to_vec()).await;
     bench.version("bad").await;
     bench.version("good").await;
     // An id that no registry gave out.
-    bench.append("document", b"other".to_vec(), vec![0, 0, 0, 0x7f, 0xff, 1, 2]).await;
+    bench.append(&topic, b"other".to_vec(), vec![0, 0, 0, 0x7f, 0xff, 1, 2]).await;
     let (stop, worker) = bench.start();
     bench.caught_up().await;
     // A worker that comes later knows what is parked.
@@ -297,6 +325,16 @@ async fn poison_parks_with_what_follows_on_its_key_and_nothing_else() {
     assert_eq!(of(b"bad"), [true, false, false], "the head, and the two that wait behind it");
     assert_eq!(of(b"other"), [true]);
     assert!(of(b"good").is_empty());
+}
+
+#[tokio::test]
+async fn poison_parks_in_sqlite() {
+    poison_parks_with_what_follows_on_its_key_and_nothing_else(Bench::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn poison_parks_in_cassandra() {
+    poison_parks_with_what_follows_on_its_key_and_nothing_else(Bench::on_cassandra().await).await;
 }
 
 /// A name with a NUL is sound Avro, and no store takes it.
@@ -341,6 +379,11 @@ async fn what_sqlite_refuses_is_found_and_parked_alone() {
     what_a_store_refuses_is_found_and_parked_alone(Bench::sqlite().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cassandra_refuses_is_found_and_parked_alone() {
+    what_a_store_refuses_is_found_and_parked_alone(Bench::on_cassandra().await).await;
+}
+
 /// Another process holds the database's write lock: positions can be read, and nothing written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_out_of_reach_is_told_and_waited_for() {
@@ -364,10 +407,10 @@ async fn a_store_out_of_reach_is_told_and_waited_for() {
     let stop = CancellationToken::new();
     let worker = tokio::spawn(run(bench.job(), stop.clone(), tell));
     let patience = Duration::from_secs(60);
-    // The session opens, and three flushes fail.
-    let failed = tokio::time::timeout(patience, heard.wait_for(|count| *count >= 4)).await;
+    // Sessions open, one before partitions are assigned and one after, and three flushes fail.
+    let failed = tokio::time::timeout(patience, heard.wait_for(|count| *count >= 5)).await;
     failed.expect("in time").expect("the worker lives");
-    assert_eq!(told.lock().expect("no panic")[..4], [true, false, false, false]);
+    assert_eq!(told.lock().expect("no panic")[..5], [true, true, false, false, false]);
     lock.abandon().await;
     bench.caught_up().await;
     stop.cancel();

@@ -68,9 +68,13 @@ impl Layout {
         self.table.fed != Feeding::Mapped
     }
 
-    /// Where a part's partition is among the columns: a row of one has no such column beside it.
+    /// Where the partition is among the key's columns, if these are parts; else it is a column of its own.
+    fn part_of_key(&self) -> Option<usize> {
+        self.table.columns[..self.table.key_len()].iter().position(|column| column.name == "_part")
+    }
+
     fn has_part_column(&self) -> bool {
-        self.whole.is_none()
+        self.part_of_key().is_none()
     }
 
     pub(super) fn create(&self, keyspace: &str) -> String {
@@ -249,10 +253,9 @@ impl Layout {
             return Err(damaged("_pos", reason));
         };
         let hidden = read(&Cell::Boolean)? == Value::Boolean(true);
-        let part = match &self.whole {
+        let part = match self.part_of_key() {
             None => read(&Cell::Int)?,
-            // The first of the two columns that tell parts apart.
-            Some(whole) => values[whole.key_len()].clone(),
+            Some(column) => values[column].clone(),
         };
         let Value::Long(part) = part else { return Err(damaged("_part", "there is none")) };
         let partition = i32::try_from(part).map_err(|_| damaged("_part", "it is no partition"))?;

@@ -4,11 +4,14 @@
 //! a server that cannot be started fails the test with what the script said. All test processes share the servers, so each
 //! test works in names of its own ([`fresh_name`]) and stops no server that it was not given to itself.
 
+mod keyspace;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use keyspace::Keyspace;
 use serde::Deserialize;
 
 /// Where everything is, as `deploy/dev/servers env --json` tells it.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::{Text, check_name, place_of};
 use crate::source::Diagnostic;
 use crate::yaml::{Kind, Node, quoted};
-pub use servers::{KafkaConfig, PostgresConfig, RegistryServer, Secret, Template};
+pub use servers::{CassandraConfig, KafkaConfig, PostgresConfig, RegistryServer, Secret, Template};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -38,6 +38,7 @@ pub enum StoreConfig {
     /// A database file.
     Sqlite(PathBuf),
     Postgres(PostgresConfig),
+    Cassandra(CassandraConfig),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -170,10 +171,18 @@ fn read_store(key: &Node, node: &Node, environment: Environment<'_>, out: &mut V
         let mut fields = node.fields(&owner, &key.span, out)?;
         let postgres =
             fields.entry("postgres").and_then(|(key, node)| PostgresConfig::read(key, node, environment, out));
-        fields.finish(&["cassandra"], out);
+        fields.finish(&[], out);
         return postgres.map(StoreConfig::Postgres);
     }
-    let section = Section { key, form: "sqlite", example: "data/views.db", later: &["cassandra"] };
+    if is_form(node, "cassandra", "sqlite") {
+        let owner = format!("`{}`", key.key_text().value);
+        let mut fields = node.fields(&owner, &key.span, out)?;
+        let cassandra =
+            fields.entry("cassandra").and_then(|(key, node)| CassandraConfig::read(key, node, environment, out));
+        fields.finish(&[], out);
+        return cassandra.map(StoreConfig::Cassandra);
+    }
+    let section = Section { key, form: "sqlite", example: "data/views.db", later: &[] };
     section.read(node, environment, out).map(StoreConfig::Sqlite)
 }
 
@@ -197,6 +206,7 @@ fn read_stores(
             let (what, label) = match store {
                 StoreConfig::Sqlite(_) => ("file", "a store has a file of its own"),
                 StoreConfig::Postgres(_) => ("Postgres schema", "a store has a schema of its own"),
+                StoreConfig::Cassandra(_) => ("keyspace", "a store has a keyspace of its own"),
             };
             let message = format!("stores `{other}` and `{}` are the same {what}", text.value);
             out.push(Diagnostic::error(&node.span, message).label(label));

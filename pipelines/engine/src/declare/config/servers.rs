@@ -1,4 +1,4 @@
-//! The forms of the configuration that name servers: Kafka, a schema registry, Postgres.
+//! The forms of the configuration that name servers: Kafka, a schema registry, Postgres, Cassandra.
 //!
 //! What may differ from place to place (addresses, users) is a [`Template`], and what must be kept secret a [`Secret`]:
 //! both are resolved when the server is opened, so a project is checked without knowing either.
@@ -63,6 +63,22 @@ pub struct PostgresConfig {
     pub password: Option<Secret>,
     /// The Postgres schema that holds the tables.
     pub schema: String,
+}
+
+/// `cassandra:` of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CassandraConfig {
+    /// `host:port` of some nodes, one or comma-separated each.
+    pub nodes: Vec<Template>,
+    pub keyspace: String,
+    /// The one nearby; None where there is only one.
+    pub datacenter: Option<Template>,
+    pub tls: bool,
+    /// The authority that signed the nodes' certificates; None: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    pub login: Option<(Template, Secret)>,
+    /// How many days the guard of a row that is gone is kept; None: the default.
+    pub guard_days: Option<u32>,
 }
 
 /// The SASL mechanisms that need no more than a user and a password.
@@ -265,5 +281,41 @@ impl PostgresConfig {
         }
         let schema = schema.map_or_else(|| "headwater".to_owned(), |schema| schema.value);
         Some(Self { url: url?, password, schema })
+    }
+}
+
+impl CassandraConfig {
+    pub(super) fn read(
+        key: &Node,
+        node: &Node,
+        environment: Environment<'_>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Self> {
+        let mut fields = node.fields("`cassandra`", &key.span, out)?;
+        let nodes = fields.required("nodes", "[\"${CASSANDRA_NODE}\"]");
+        let nodes = nodes.and_then(|node| node.text_or_texts("`nodes`", out));
+        let nodes: Option<Vec<Template>> =
+            nodes.and_then(|nodes| nodes.iter().map(|text| Template::read(text, out)).collect());
+        let keyspace = fields.optional("keyspace").and_then(|node| node.text("`keyspace`", out));
+        let datacenter = fields.optional("datacenter").and_then(|node| node.text("`datacenter`", out));
+        let datacenter = datacenter.and_then(|text| Template::read(&text, out));
+        let ca_file = read_file(&mut fields, "ca_file", environment, out);
+        let tls = fields.optional("tls").and_then(|node| node.boolean("`tls`", out));
+        let login = read_login(&mut fields, environment, out);
+        // The tables' tombstones are kept for ten days, which guards may not outlive.
+        let guard_days = fields.optional("guard_days").and_then(|node| node.integer("`guard_days`", 1..=10, out));
+        fields.finish(&[], out);
+        if let Some(keyspace) = &keyspace {
+            super::check_name(keyspace, "keyspace", out);
+        }
+        Some(Self {
+            nodes: nodes?,
+            keyspace: keyspace.map_or_else(|| "headwater".to_owned(), |keyspace| keyspace.value),
+            datacenter,
+            tls: tls.map_or(ca_file.is_some(), |tls| tls.value),
+            ca_file,
+            login,
+            guard_days: guard_days.map(|days| days.value),
+        })
     }
 }
