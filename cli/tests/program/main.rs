@@ -1,5 +1,6 @@
 //! The `headwater` program as a person or a script runs it: the real binary, on projects of its own.
 
+mod against;
 mod check;
 mod client;
 mod killed;
