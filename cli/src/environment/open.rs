@@ -91,7 +91,11 @@ fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions,
     Ok(options)
 }
 
-fn postgres_options(project: &Project, name: &str, postgres: &PostgresConfig) -> Result<PostgresOptions, Failure> {
+pub(crate) fn postgres_options(
+    project: &Project,
+    name: &str,
+    postgres: &PostgresConfig,
+) -> Result<PostgresOptions, Failure> {
     let place = format!("stores.{name}.postgres");
     let mut url = resolve(&postgres.url, &place)?;
     if let Some(password) = &postgres.password {

@@ -3,6 +3,7 @@
 mod against;
 mod check;
 mod client;
+mod doctor;
 mod killed;
 mod project;
 mod servers;
