@@ -17,7 +17,7 @@ use headwater_schemas::topic::Topic;
 use headwater_views::Store;
 
 use crate::failure::Failure;
-pub(crate) use open::{data_folder, log_folder, registry, registry_folder, store_files};
+pub(crate) use open::{data_folder, log, log_folder, postgres_options, registry, registry_folder, store, store_files};
 
 pub(crate) struct Environment {
     pub(crate) project: Project,
@@ -37,11 +37,11 @@ pub(crate) struct Deployed {
 impl Environment {
     /// Opens everything, making what is missing.
     pub(crate) async fn open(project: Project) -> Result<Self, Failure> {
-        let log = open::log(&project).await?;
-        let registry = registry(&project).await?;
+        let log = log(&project, &project.config.log).await?;
+        let registry = registry(&project, &project.config.registry).await?;
         let mut stores = Vec::new();
         for (name, config) in &project.config.stores {
-            stores.push((name.clone(), open::store(&project, name, config).await?));
+            stores.push((name.clone(), store(&project, name, config).await?));
         }
         Ok(Self { project, log, registry, stores })
     }

@@ -12,6 +12,7 @@ mod output;
 mod records;
 mod serving;
 
+mod against;
 mod bench;
 mod check;
 mod consume;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<Answer, Failure> {
     match command {
         Command::Check(check) => check.run(context),
+        Command::Test(test) if test.is_against() => block_on(test.run_against(context)),
         Command::Test(test) => test.run(context),
         Command::Token(token) => token.run(context),
         Command::Up(up) => block_on(up.run(context)),

@@ -58,7 +58,7 @@ impl Schema {
             Err(answer) => return Ok(answer),
         };
         let (Action::Check(which) | Action::Diff(which) | Action::Publish(which)) = &self.action;
-        let registry = environment::registry(&project).await?;
+        let registry = environment::registry(&project, &project.config.registry).await?;
         let compared = compare(&registry, which.topics(&project)?).await?;
         let refused = compared.iter().any(|compared| compared.verdict.is_err());
         let mut out = context.output();

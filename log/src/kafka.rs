@@ -15,6 +15,7 @@
 //!   a partition has been silent, the topic's id is compared before anything more of it is delivered.
 
 mod context;
+mod facts;
 mod faults;
 mod member;
 #[allow(unsafe_code)] // the one audited module: see its head
@@ -43,7 +44,9 @@ use member::Leaving;
 use produce::{Producers, Turns};
 use read::Readers;
 
+pub use facts::{BrokerSettings, ClusterFacts, TopicFacts};
 pub(crate) use member::Member;
+pub use native::TopicRights;
 pub use options::{KafkaCertificate, KafkaCompression, KafkaOptions, KafkaSecurity};
 
 /// How old what is known of a topic may be.

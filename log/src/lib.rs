@@ -34,6 +34,7 @@ pub mod topic;
 
 pub use consumer::{Consumer, Delivery};
 pub use error::LogError;
+pub use kafka::{BrokerSettings, ClusterFacts, TopicFacts, TopicRights};
 pub use kafka::{KafkaCertificate, KafkaCompression, KafkaLog, KafkaOptions, KafkaSecurity};
 pub use limits::Limits;
 pub use log::Log;

@@ -223,6 +223,16 @@ impl Log {
         }
     }
 
+    /// Forgets these groups, which must have no members left: what they have committed is gone. One that is not there is no
+    /// error.
+    pub async fn delete_groups(&self, groups: &[String]) -> Result<(), LogError> {
+        match self {
+            Log::Sqlite(log) => log.delete_groups(groups).await,
+            Log::Memory(log) => log.delete_groups(groups),
+            Log::Kafka(log) => log.delete_groups(groups).await,
+        }
+    }
+
     /// Deletes what every topic's retention no longer keeps at this time (milliseconds since 1970): from the front of each
     /// partition, up to the first record that is young enough. Answers how many records went. Kafka does so by itself, when
     /// it sees fit, and answers 0.

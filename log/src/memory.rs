@@ -198,6 +198,13 @@ impl MemoryLog {
         Ok(())
     }
 
+    pub(crate) fn delete_groups(&self, groups: &[String]) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.open()?;
+        state.groups.retain(|group, _| !groups.contains(group));
+        Ok(())
+    }
+
     pub(crate) fn group_offsets(&self, group: &str) -> Vec<GroupOffset> {
         let state = self.state();
         let offsets = state.groups.get(group).into_iter().flatten();

@@ -78,6 +78,7 @@ on_embedded_logs! {
     consumers::a_position_out_of_range_stays_an_error,
     consumers::a_recreated_topic_is_noticed,
     consumers::commits_are_seen_per_group,
+    consumers::a_group_that_is_deleted_is_forgotten,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

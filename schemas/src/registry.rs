@@ -19,7 +19,7 @@ use crate::plan::{DecodePlan, ResolveError};
 use crate::wire::SchemaId;
 pub use embedded::Embedded;
 pub use memory::Memory;
-pub use remote::{Login, Remote, RemoteOptions};
+pub use remote::{Login, RegistryFacts, Remote, RemoteOptions};
 
 /// A registry; cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
@@ -111,6 +111,19 @@ impl Registry {
             Registry::Memory(memory) => Ok(memory.versions(subject)),
             Registry::Embedded(embedded) => embedded.versions(subject).await,
             Registry::Remote(remote) => remote.versions(subject).await,
+        }
+    }
+
+    /// Forgets a subject with all of its versions; one that is not there is no error. Ids stay given out. For what was made
+    /// to be thrown away: whoever reads messages needs the schemas that wrote them.
+    pub async fn delete_subject(&self, subject: &str) -> Result<(), RegistryError> {
+        match self {
+            Registry::Memory(memory) => {
+                memory.delete_subject(subject);
+                Ok(())
+            }
+            Registry::Embedded(embedded) => embedded.delete_subject(subject).await,
+            Registry::Remote(remote) => remote.delete_subject(subject).await,
         }
     }
 

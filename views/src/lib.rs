@@ -33,6 +33,6 @@ pub use memory::MemoryStore;
 pub use page::PageRequest;
 pub use parked::{Limits, Parked, ParkedFilter, ParkedKey, ParkedRecord};
 pub use position::{FlushTarget, PositionMove, StoredPosition};
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresFacts, PostgresOptions, PostgresStore};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{Flush, Snapshot, Store};

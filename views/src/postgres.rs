@@ -30,6 +30,7 @@ mod catalog;
 mod cell;
 mod claims;
 mod connections;
+mod facts;
 mod fault;
 mod flush;
 mod layout;
@@ -40,6 +41,7 @@ mod positions;
 mod read;
 mod statement;
 
+pub use facts::PostgresFacts;
 pub(crate) use flush::PostgresFlush;
 
 use connections::{Connections, Lease};
@@ -184,6 +186,12 @@ impl PostgresStore {
 
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
+    }
+
+    pub(crate) async fn destroy(&self) -> Result<(), StoreError> {
+        catalog::drop_schema(&self.inner.connections, &self.inner.schema).await?;
+        self.close().await;
+        Ok(())
     }
 
     pub(crate) async fn close(&self) {

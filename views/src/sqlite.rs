@@ -174,6 +174,22 @@ impl SqliteStore {
         self.inner.writer.close().await;
     }
 
+    /// Removes the file, and what SQLite keeps beside it while it is open.
+    pub(crate) async fn destroy(&self) -> Result<(), StoreError> {
+        self.close().await;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = self.inner.options.path.clone().into_os_string();
+            path.push(suffix);
+            match tokio::fs::remove_file(path).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::unavailable("removing the store's file", error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn reader(&self, doing: &'static str) -> Result<Lease, StoreError> {
         self.inner.readers.lease("BEGIN", doing).await
     }

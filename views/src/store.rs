@@ -219,6 +219,16 @@ impl Store {
         each!(self, store => store.changed())
     }
 
+    /// Drops all that the store holds, and the schema or file that held it, and closes the store. For what was made to be
+    /// thrown away.
+    pub async fn destroy(&self) -> Result<(), StoreError> {
+        match self {
+            Store::Postgres(store) => store.destroy().await,
+            Store::Sqlite(store) => store.destroy().await,
+            Store::Memory(_) => Ok(()),
+        }
+    }
+
     /// Waits for what is under way and closes the connections. Calls after it fail with [`StoreError::Unavailable`].
     pub async fn close(&self) {
         match self {

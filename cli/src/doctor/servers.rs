@@ -14,7 +14,7 @@ const AHEAD_MS: i64 = 60_000;
 pub(super) async fn look(environment: &Environment) -> Vec<Finding> {
     let mut findings = Vec::new();
     for topic in &environment.project.topics {
-        findings.push(in_log(environment, topic).await);
+        findings.extend(in_log(environment, topic).await);
         findings.push(in_registry(environment, topic).await);
     }
     findings.extend(undeclared(environment).await);
@@ -23,9 +23,9 @@ pub(super) async fn look(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
-async fn in_log(environment: &Environment, topic: &Topic) -> Finding {
+async fn in_log(environment: &Environment, topic: &Topic) -> Option<Finding> {
     let about = "log";
-    match environment.log.topic(&topic.name).await {
+    Some(match environment.log.topic(&topic.name).await {
         Ok(info) if info.partitions != topic.partitions => Finding::wrong(
             about,
             format!(
@@ -52,12 +52,14 @@ async fn in_log(environment: &Environment, topic: &Topic) -> Finding {
         Err(LogError::UnknownTopic { .. }) => {
             Finding::note(about, format!("{} is not there yet", topic.name), "The next start creates it: headwater up")
         }
+        // Said of the server already.
+        Err(LogError::Denied { .. }) => return None,
         Err(error) => Finding::wrong(
             about,
             format!("{} cannot be read: {error}", topic.name),
             "Mend the log's file or restore it.",
         ),
-    }
+    })
 }
 
 fn days(retention: Option<u32>) -> String {

@@ -55,8 +55,8 @@ pub(crate) fn store_files(project: &Project) -> Vec<(String, PathBuf)> {
     project.config.stores.iter().filter_map(file).collect()
 }
 
-pub(super) async fn log(project: &Project) -> Result<Log, Failure> {
-    match &project.config.log {
+pub(crate) async fn log(project: &Project, config: &LogConfig) -> Result<Log, Failure> {
+    match config {
         LogConfig::Embedded(folder) => {
             let folder = project.path(folder);
             Log::open_embedded(&folder).await.map_err(|error| {
@@ -92,7 +92,11 @@ fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions,
     Ok(options)
 }
 
-fn postgres_options(project: &Project, name: &str, postgres: &PostgresConfig) -> Result<PostgresOptions, Failure> {
+pub(crate) fn postgres_options(
+    project: &Project,
+    name: &str,
+    postgres: &PostgresConfig,
+) -> Result<PostgresOptions, Failure> {
     let place = format!("stores.{name}.postgres");
     let mut url = resolve(&postgres.url, &place)?;
     if let Some(password) = &postgres.password {
@@ -105,8 +109,8 @@ fn postgres_options(project: &Project, name: &str, postgres: &PostgresConfig) ->
     Ok(PostgresOptions { schema: postgres.schema.clone(), ..PostgresOptions::new(url.into()) })
 }
 
-pub(crate) async fn registry(project: &Project) -> Result<Registry, Failure> {
-    match &project.config.registry {
+pub(crate) async fn registry(project: &Project, config: &RegistryConfig) -> Result<Registry, Failure> {
+    match config {
         RegistryConfig::Embedded(folder) => {
             let folder = project.path(folder);
             Registry::open_embedded(&folder).await.map_err(|error| {
@@ -138,7 +142,7 @@ fn remote_registry(project: &Project, server: &RegistryServer) -> Result<Registr
     })
 }
 
-pub(super) async fn store(project: &Project, name: &str, config: &StoreConfig) -> Result<Store, Failure> {
+pub(crate) async fn store(project: &Project, name: &str, config: &StoreConfig) -> Result<Store, Failure> {
     match config {
         StoreConfig::Sqlite(file) => {
             let file = project.path(file);

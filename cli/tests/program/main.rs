@@ -1,7 +1,9 @@
 //! The `headwater` program as a person or a script runs it: the real binary, on projects of its own.
 
+mod against;
 mod check;
 mod client;
+mod doctor;
 mod killed;
 mod project;
 mod servers;

@@ -58,6 +58,12 @@ impl Project {
         project
     }
 
+    /// Sets a variable of the environment that it is run with.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value));
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
         command.args(arguments).current_dir(self.folder.path()).envs(self.variables.iter().cloned());

@@ -7,7 +7,11 @@ use crate::kafka::context::Complaints;
 
 /// The code of an error; those that have none are ours, or say that the client is going away.
 pub(super) fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
-    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+    match error {
+        // The library leaves it out.
+        KafkaError::AdminOp(code) => *code,
+        error => error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail),
+    }
 }
 
 /// The error that this code means while doing something (`append to`, `read from`) with something (`topic document`).

@@ -83,12 +83,69 @@ pub(super) fn describe_topics<C: ClientContext>(
     let topics = unsafe { rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
     let topics = Owned::new(topics, rd_kafka_TopicCollection_destroy).ok_or(RDKafkaErrorCode::Fail)?;
     let operation = rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    let event = request(client, operation, timeout, |client, options, queue| {
+    let rights = false;
+    let event = request(client, operation, timeout, rights, |client, options, queue| {
         // SAFETY: all four are alive for the call, which copies what it keeps.
         unsafe { rd_kafka_DescribeTopics(client, topics.ptr(), options, queue) }
     })?;
-    // SAFETY: the event is alive until the end of this function, and with it the result, the array of `count` descriptions
-    // and everything in them; the result is null for an event of another kind.
+    // SAFETY: the event is alive until the end of this function, and with it the array and everything in it.
+    unsafe { Ok(descriptions(&event)?.iter().map(|topic| described(*topic)).collect()) }
+}
+
+/// What this user may do with a topic, by brokers that may be asked so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicRights {
+    pub read: bool,
+    pub write: bool,
+    pub alter_configs: bool,
+}
+
+/// What this user may do with this topic. Blocks for at most `timeout` and a little.
+pub(super) fn topic_rights<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+) -> Result<TopicRights, RDKafkaErrorCode> {
+    let name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+    let mut pointers = [name.as_ptr()];
+    // SAFETY: `pointers` holds as many pointers to C strings as it is long; librdkafka copies them.
+    let topics = unsafe { rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
+    let topics = Owned::new(topics, rd_kafka_TopicCollection_destroy).ok_or(RDKafkaErrorCode::Fail)?;
+    let operation = rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let rights = true;
+    let event = request(client, operation, timeout, rights, |client, options, queue| {
+        // SAFETY: all four are alive for the call, which copies what it keeps.
+        unsafe { rd_kafka_DescribeTopics(client, topics.ptr(), options, queue) }
+    })?;
+    // SAFETY: the event is alive until the end of this function, and with it the descriptions and the array of `count`
+    // operations of the first, which is null where there are none.
+    unsafe {
+        let topic = *descriptions(&event)?.first().ok_or(RDKafkaErrorCode::Fail)?;
+        let error = rd_kafka_error_code(rd_kafka_TopicDescription_error(topic));
+        if error != NO_ERROR {
+            return Err(error.into());
+        }
+        let mut count = 0;
+        let all = rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
+        let all = if all.is_null() { &[] } else { std::slice::from_raw_parts(all, count) };
+        use rd_kafka_AclOperation_t as Operation;
+        Ok(TopicRights {
+            read: all.contains(&Operation::RD_KAFKA_ACL_OPERATION_READ),
+            write: all.contains(&Operation::RD_KAFKA_ACL_OPERATION_WRITE),
+            alter_configs: all.contains(&Operation::RD_KAFKA_ACL_OPERATION_ALTER_CONFIGS),
+        })
+    }
+}
+
+/// The descriptions that an event holds.
+///
+/// # Safety
+/// They live no longer than the event.
+unsafe fn descriptions(
+    event: &Owned<rd_kafka_event_t>,
+) -> Result<&[*const rd_kafka_TopicDescription_t], RDKafkaErrorCode> {
+    // SAFETY: the event is alive for as long as what is returned, and with it the result and its array of `count`
+    // descriptions; the result is null for an event of another kind.
     unsafe {
         let result = rd_kafka_event_DescribeTopics_result(event.ptr());
         if result.is_null() {
@@ -96,8 +153,7 @@ pub(super) fn describe_topics<C: ClientContext>(
         }
         let mut count = 0;
         let all = rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        let all = if all.is_null() { &[] } else { std::slice::from_raw_parts(all, count) };
-        Ok(all.iter().map(|topic| described(*topic)).collect())
+        Ok(if all.is_null() { &[] } else { std::slice::from_raw_parts(all.cast_const().cast(), count) })
     }
 }
 
@@ -153,7 +209,8 @@ pub(super) fn set_topic_configs<C: ClientContext>(
         }
     }
     let operation = rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS;
-    let event = request(client, operation, timeout, |client, options, queue| {
+    let rights = false;
+    let event = request(client, operation, timeout, rights, |client, options, queue| {
         let mut resources = [resource.ptr()];
         // SAFETY: all are alive for the call, which copies what it keeps; the array holds one resource.
         unsafe { rd_kafka_IncrementalAlterConfigs(client, resources.as_mut_ptr(), 1, options, queue) }
@@ -172,11 +229,12 @@ pub(super) fn set_topic_configs<C: ClientContext>(
     }
 }
 
-/// Sends a request of the admin API and waits for its answer.
+/// Sends a request of the admin API and waits for its answer; one that describes may ask for `rights` as well.
 fn request<C: ClientContext>(
     client: &Client<C>,
     operation: rd_kafka_admin_op_t,
     timeout: Duration,
+    rights: bool,
     send: impl FnOnce(*mut rd_kafka_t, *const rd_kafka_AdminOptions_t, *mut rd_kafka_queue_t),
 ) -> Result<Owned<rd_kafka_event_t>, RDKafkaErrorCode> {
     const SLACK_MS: i32 = 500;
@@ -189,6 +247,15 @@ fn request<C: ClientContext>(
         let refused = rd_kafka_AdminOptions_set_request_timeout(options.ptr(), timeout_ms.max(1), ptr::null_mut(), 0);
         if refused != NO_ERROR {
             return Err(refused.into());
+        }
+        // An error that it gives is ours to free.
+        let refused = if rights {
+            rd_kafka_AdminOptions_set_include_authorized_operations(options.ptr(), 1)
+        } else {
+            ptr::null_mut()
+        };
+        if Owned::new(refused, rd_kafka_error_destroy).is_some() {
+            return Err(RDKafkaErrorCode::InvalidArgument);
         }
         let queue = Owned::new(rd_kafka_queue_new(rk), rd_kafka_queue_destroy).ok_or(RDKafkaErrorCode::Fail)?;
         (options, queue)

@@ -27,7 +27,7 @@ impl KafkaLog {
             Err(LogError::UnknownTopic { .. }) => {}
             Err(error) => return Err(error),
         }
-        match self.create(spec).await {
+        match self.create(spec, false).await {
             // Somebody else was faster.
             Ok(()) | Err(Some(RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err(Some(code)) => return Err(self.not_created(spec, code)),
@@ -37,7 +37,7 @@ impl KafkaLog {
         self.compare(spec, existing).await
     }
 
-    async fn create(&self, spec: &TopicSpec) -> Result<(), Option<RDKafkaErrorCode>> {
+    pub(super) async fn create(&self, spec: &TopicSpec, validate_only: bool) -> Result<(), Option<RDKafkaErrorCode>> {
         let options = &self.0.options;
         let failed = |error| Some(faults::code_of(&error));
         let retention_ms = retention_ms(spec.retention_days);
@@ -53,7 +53,7 @@ impl KafkaLog {
         if let Some(insync) = &insync {
             topic = topic.set("min.insync.replicas", insync);
         }
-        let made = self.0.admin.create_topics([&topic], &self.admin_options()).await.map_err(failed)?;
+        let made = self.0.admin.create_topics([&topic], &self.validate_only(validate_only)).await.map_err(failed)?;
         match made.into_iter().next() {
             Some(Ok(_)) => Ok(()),
             Some(Err((_, code))) => Err(Some(code)),
@@ -61,7 +61,7 @@ impl KafkaLog {
         }
     }
 
-    fn not_created(&self, spec: &TopicSpec, code: RDKafkaErrorCode) -> LogError {
+    pub(super) fn not_created(&self, spec: &TopicSpec, code: RDKafkaErrorCode) -> LogError {
         use RDKafkaErrorCode as Code;
         match code {
             Code::InvalidTopic
@@ -180,6 +180,34 @@ impl KafkaLog {
         }
     }
 
+    /// A member that is about to leave its group is waited for, until Kafka itself takes it for gone.
+    pub(crate) async fn delete_groups(&self, groups: &[String]) -> Result<(), LogError> {
+        self.open()?;
+        let mut left: Vec<&str> = groups.iter().map(String::as_str).collect();
+        // Kafka's client takes none twice.
+        left.sort_unstable();
+        left.dedup();
+        let began = Instant::now();
+        while !left.is_empty() {
+            let failed = |code| self.fault(code, "delete a group of", "");
+            let deleted = self.0.admin.delete_groups(&left, &self.admin_options()).await;
+            let mut busy = Vec::new();
+            for group in deleted.map_err(|error| failed(faults::code_of(&error)))? {
+                match group {
+                    Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+                    Err((name, RDKafkaErrorCode::NonEmptyGroup)) => busy.extend(left.iter().find(|it| **it == name)),
+                    Err((_, code)) => return Err(failed(code)),
+                }
+            }
+            left = busy;
+            if !left.is_empty() && began.elapsed() > self.0.options.session_timeout + self.0.options.request_timeout {
+                return Err(failed(RDKafkaErrorCode::NonEmptyGroup));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
     /// Ids of topics, each as of now. One that is not there is an error.
     pub(super) async fn ids(&self, names: Vec<String>) -> Result<Vec<(String, TopicId)>, LogError> {
         let complaints = self.0.complaints.clone();
@@ -263,7 +291,7 @@ impl KafkaLog {
         self.0.topics.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    fn admin_options(&self) -> AdminOptions {
+    pub(super) fn admin_options(&self) -> AdminOptions {
         let timeout = Some(self.0.options.request_timeout);
         AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
     }

@@ -80,9 +80,30 @@ impl SqliteLog {
             })
             .collect()
     }
+
+    pub(crate) async fn delete_groups(&self, groups: &[String]) -> Result<(), LogError> {
+        let (shared, groups) = (Arc::clone(&self.0.shared), groups.to_vec());
+        shared.flush_commits().await?;
+        Shared::detached(async move {
+            let mut write = shared.write.lock().await;
+            let result = shared.drop_groups(&mut write, &groups).await;
+            write.settle(result).await
+        })
+        .await
+    }
 }
 
 impl Shared {
+    async fn drop_groups(&self, write: &mut WriteConnection, groups: &[String]) -> Result<(), LogError> {
+        let fault = |error| self.file.fault("write to", &error);
+        let mut transaction = write.begin().await?;
+        for group in groups {
+            let gone = sqlx::query("delete from group_offsets where group_name = ?").bind(group);
+            gone.execute(&mut *transaction).await.map_err(fault)?;
+        }
+        transaction.commit().await.map_err(fault)
+    }
+
     /// Writes the commits that were noted. Where that fails they stay noted.
     pub(super) async fn flush_commits(self: &Arc<Self>) -> Result<(), LogError> {
         if self.commits.noted().is_empty() {

@@ -206,6 +206,16 @@ pub(crate) async fn commits_are_seen_per_group(mut it: Subject) {
     assert_eq!(it.log.group_offsets("a").await.unwrap(), []);
 }
 
+pub(crate) async fn a_group_that_is_deleted_is_forgotten(it: Subject) {
+    let t = it.name("t");
+    it.topic(t, 1).await;
+    let mut consumer = it.log.consumer("a", &[t.to_owned()]).await.unwrap();
+    consumer.commit(&[(t.to_owned(), Partition(0), Offset(3))]).await.unwrap();
+    assert_eq!(it.log.group_offsets("a").await.unwrap().len(), 1);
+    it.log.delete_groups(&["a".to_owned(), "a".to_owned(), "nobody's".to_owned()]).await.unwrap();
+    assert_eq!(it.log.group_offsets("a").await.unwrap(), []);
+}
+
 /// Only memory can leave gaps; Kafka does.
 pub(crate) async fn a_consumer_passes_gaps() {
     let it = Subject::memory();

@@ -151,6 +151,9 @@ async fn what_a_group_commits_is_seen_by_tools() {
     })
     .await;
     assert_eq!(log.group_offsets(&format!("{group}.other")).await.unwrap(), []);
+    // It waits until the member has left.
     drop(consumer);
+    log.delete_groups(&[group.clone(), group.clone(), format!("{group}.other")]).await.unwrap();
+    assert_eq!(log.group_offsets(&group).await.unwrap(), []);
     log.close().await;
 }

@@ -20,7 +20,10 @@ use crate::plan::Topology;
 use crate::test::{GivenEvent, TestCase};
 use memory::{Crash, Memory};
 
-pub use report::{Failure, Verdict};
+pub use report::{Failure, Left, Verdict, compare, differs, parked};
+
+/// The reason of a parked event that did not fail itself.
+pub const BEHIND: &str = "behind another event of its key";
 
 /// How a test's records are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,26 +67,20 @@ pub enum HarnessError {
 /// Only where the test's events cannot be written; rows that differ are a [`Verdict`].
 pub fn run(case: &TestCase, topologies: &[Arc<Topology>]) -> Result<Verdict, HarnessError> {
     let mut runs = 0;
-    let reading: Vec<&Arc<Topology>> =
-        topologies.iter().filter(|t| case.given.iter().any(|given| t.topic(&given.topic.name).is_some())).collect();
-    // A test without events still says what the views hold: nothing, and a grand total's first row.
-    let expected_only = topologies.iter().filter(|t| {
-        case.expect.iter().any(|e| t.view(&e.view).is_some()) && !reading.iter().any(|r| Arc::ptr_eq(r, t))
-    });
-    let all: Vec<&Arc<Topology>> = reading.iter().copied().chain(expected_only).collect();
     let mut failures = Vec::new();
     let mut parked = Vec::new();
-    for topology in all {
+    for topology in concerned(case, topologies) {
         let records = records(&case.given, topology)?;
         let plain = Schedule { cut: Cut::AllInOne, repeat: Repeat::Never, crash: None };
         let first = deliver(topology, &records, plain);
         runs += 1;
-        failures.extend(report::compare(case, topology, &first.store));
+        let left = first.store.left();
+        failures.extend(compare(case, topology, &left));
         parked.extend(first.store.parked(topology, &records));
         for schedule in schedules(first.writes.max(records.len() * 2)) {
             let again = deliver(topology, &records, schedule);
             runs += 1;
-            if let Some(failure) = report::differs(topology, &first.store, &again.store, schedule) {
+            if let Some(failure) = differs(topology, &left, &again.store.left(), &schedule) {
                 failures.push(failure);
                 break;
             }
@@ -91,6 +88,15 @@ pub fn run(case: &TestCase, topologies: &[Arc<Topology>]) -> Result<Verdict, Har
     }
     failures.extend(report::parked(case, &parked));
     Ok(Verdict { name: case.name.clone(), runs, failures })
+}
+
+/// The topologies that a test is about: those that read what it gives, then those that only have a view that it names. A
+/// test without events still says what the views hold: nothing, and a grand total's first row.
+pub fn concerned<'t>(case: &TestCase, topologies: &'t [Arc<Topology>]) -> Vec<&'t Arc<Topology>> {
+    let reads = |t: &Topology| case.given.iter().any(|given| t.topic(&given.topic.name).is_some());
+    let is_named = |t: &Topology| case.expect.iter().any(|expected| t.view(&expected.view).is_some());
+    let reading = topologies.iter().filter(|t| reads(t));
+    reading.chain(topologies.iter().filter(|t| !reads(t) && is_named(t))).collect()
 }
 
 /// Every schedule of the matrix for a run of about this many writes.

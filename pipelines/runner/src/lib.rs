@@ -18,4 +18,5 @@ mod worker;
 pub use backoff::Backoff;
 pub use deploy::{DeployError, deploy, reset};
 pub use lag::{PartitionLag, lag, report_lag};
+pub use membership::group;
 pub use worker::{Condition, Job, RunError, Settings, run};

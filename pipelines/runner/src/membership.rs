@@ -14,6 +14,11 @@ use tokio::sync::Mutex;
 
 use crate::worker::Job;
 
+/// The consumer group of a generation's workers.
+pub fn group(topology: &str, generation: u32) -> String {
+    format!("{topology}.g{generation}")
+}
+
 /// None until a session has joined, and after the log has failed: the next session joins anew.
 pub(crate) type Place = Arc<Mutex<Option<Membership>>>;
 
@@ -26,7 +31,7 @@ pub(crate) struct Membership {
 impl Membership {
     pub(crate) async fn join(job: &Job) -> Result<Self, LogError> {
         let names: Vec<String> = job.topology.topics.iter().map(|plan| plan.topic.name.clone()).collect();
-        let group = format!("{}.g{}", job.topology.name, job.generation);
+        let group = group(&job.topology.name, job.generation);
         Ok(Self { consumer: job.log.consumer(&group, &names).await?, assigned: BTreeSet::new() })
     }
 

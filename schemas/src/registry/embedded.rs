@@ -226,6 +226,11 @@ impl Embedded {
         rows.into_iter().map(version).collect()
     }
 
+    pub(super) async fn delete_subject(&self, subject: &str) -> Result<(), RegistryError> {
+        let deleted = sqlx::query("DELETE FROM versions WHERE subject = ?").bind(subject);
+        deleted.execute(&self.shared.pool).await.map(drop).map_err(|e| self.failed(e))
+    }
+
     fn known(&self, id: SchemaId) -> Option<Arc<Schema>> {
         self.shared.known.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }

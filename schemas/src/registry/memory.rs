@@ -26,6 +26,10 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn delete_subject(&self, subject: &str) {
+        self.state().subjects.remove(subject);
+    }
+
     pub(super) fn register(&self, subject: &str, schema: &Schema) -> Result<SchemaId, RegistryError> {
         let mut state = self.state();
         let versions = state.subjects.get(subject).map(Vec::as_slice).unwrap_or_default();

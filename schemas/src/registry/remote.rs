@@ -3,6 +3,9 @@
 //! Whether a schema may be registered is judged here first, by the same plan as everywhere, and then once more by the
 //! registry with its own rule. Ids and versions never change their schema, so what was read once is kept.
 
+mod client;
+mod facts;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +22,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{RegistryError, Version, compatible};
 use crate::avsc::{Fingerprint, Schema};
 use crate::wire::SchemaId;
+use client::Client;
+pub use facts::RegistryFacts;
 
 /// What the registry answers where it has no such thing: subject, version, schema.
 /// <https://docs.confluent.io/platform/current/schema-registry/develop/api.html#errors>
@@ -72,6 +77,8 @@ struct Shared {
     /// For messages: without what may stand between `//` and `@`.
     place: String,
     settings: SrSettings,
+    /// For what the library of `settings` does not ask.
+    client: Client,
     known: RwLock<Known>,
 }
 
@@ -88,14 +95,7 @@ impl Remote {
         let place = urls.iter().map(|url| without_login(url)).collect::<Vec<_>>().join(", ");
         let wrong = |reason: String| RegistryError::Denied { place: place.clone(), reason };
         let (first, others) = urls.split_first().ok_or_else(|| wrong("it has no address".to_owned()))?;
-        let mut client = reqwest::Client::builder();
-        if let Some(file) = &options.ca_file {
-            let unreadable = |reason: &dyn fmt::Display| wrong(format!("{}: {reason}", file.display()));
-            let pem = std::fs::read(file).map_err(|error| unreadable(&error))?;
-            let certificate = reqwest::Certificate::from_pem(&pem).map_err(|error| unreadable(&error))?;
-            // These and no others: whoever names an authority means it.
-            client = client.tls_certs_only([certificate]);
-        }
+        let client = || client::builder(options).map_err(wrong);
         let mut builder = SrSettings::new_builder(first.clone());
         for url in others {
             builder.add_url(url.clone());
@@ -109,9 +109,10 @@ impl Remote {
                 builder.set_token_authorization(token.expose_secret());
             }
         }
-        let settings = builder.set_timeout(options.timeout).build_with(client);
+        let settings = builder.set_timeout(options.timeout).build_with(client()?);
         let settings = settings.map_err(|error| wrong(error.error))?;
-        Ok(Self { shared: Arc::new(Shared { place, settings, known: RwLock::default() }) })
+        let client = Client::new(client()?, urls, options).map_err(wrong)?;
+        Ok(Self { shared: Arc::new(Shared { place, settings, client, known: RwLock::default() }) })
     }
 
     pub(super) async fn register(&self, subject: &str, schema: &Schema) -> Result<SchemaId, RegistryError> {
@@ -166,6 +167,22 @@ impl Remote {
         Ok(versions)
     }
 
+    /// Twice, as the API has it: a subject is marked as deleted first, and forgotten then.
+    pub(super) async fn delete_subject(&self, subject: &str) -> Result<(), RegistryError> {
+        self.write(|known| {
+            known.registered.retain(|(registered, _), _| registered != subject);
+            known.versions.retain(|(registered, _), _| registered != subject);
+        });
+        for permanent in ["false", "true"] {
+            let deleted = self.shared.client.delete(&["subjects", subject], &[("permanent", permanent)]).await;
+            match deleted {
+                Ok(()) | Err(Failed::NotFound) => {}
+                Err(failed) => return Err(self.error(failed)),
+            }
+        }
+        Ok(())
+    }
+
     async fn version(&self, subject: &str, number: u32) -> Result<Version, RegistryError> {
         let key = (subject.to_owned(), number);
         if let Some(version) = self.read(|known| known.versions.get(&key).cloned()) {
@@ -215,12 +232,7 @@ impl Remote {
         // "HTTP request to schema registry failed with status 404 Not Found"
         let status = error.error.split_whitespace().find_map(|word| word.parse::<u32>().ok()).unwrap_or(0);
         let reason = format!("{} ({})", told.message, if told.error_code == 0 { status } else { told.error_code });
-        match status {
-            404 if NOT_FOUND.contains(&told.error_code) => Failed::NotFound,
-            401 | 403 => Failed::Denied(reason),
-            409 | 422 => Failed::Refused(reason),
-            _ => Failed::Unreachable(format!("it answers {status}: {reason}")),
-        }
+        Failed::answered(status, told.error_code, reason)
     }
 
     fn error(&self, failed: Failed) -> RegistryError {
@@ -241,6 +253,18 @@ enum Failed {
     Denied(String),
     Refused(String),
     Unreachable(String),
+}
+
+impl Failed {
+    /// By an answer's status and the registry's own code.
+    fn answered(status: u32, code: u32, reason: String) -> Self {
+        match status {
+            404 if NOT_FOUND.contains(&code) => Failed::NotFound,
+            401 | 403 => Failed::Denied(reason),
+            409 | 422 => Failed::Refused(reason),
+            _ => Failed::Unreachable(format!("it answers {status}: {reason}")),
+        }
+    }
 }
 
 /// An address without user and password.

@@ -196,6 +196,15 @@ pub(super) async fn reset(connections: &Arc<Connections>, schema: &str, topology
     Ok(next)
 }
 
+/// Drops the schema with all that it holds.
+pub(super) async fn drop_schema(connections: &Arc<Connections>, schema: &str) -> Result<(), StoreError> {
+    const DOING: &str = "dropping the store";
+    let mut lease = connections.lease(&lock::begin_tables(schema), DOING).await?;
+    let sql = format!("DROP SCHEMA {} CASCADE", quoted(schema));
+    lease.run(sql).await.map_err(|error| failed(DOING, error))?;
+    lease.commit().await
+}
+
 fn number(generation: i64) -> Result<u32, sqlx::Error> {
     u32::try_from(generation).map_err(|_| sqlx::Error::Decode("a generation's number is out of range".into()))
 }

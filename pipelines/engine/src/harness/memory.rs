@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Numbered;
+use super::{BEHIND, Left, Numbered};
 use crate::batch::{Positions, Record};
 use crate::fold::{Outcome, encode_key};
 use crate::plan::Topology;
-use crate::table::{Row, Table};
+use crate::table::Row;
 
 /// The worker died.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Memory {
     }
 
     /// Every row that a query would see, in the order of the encoded keys.
-    pub(super) fn rows(&self, view: usize) -> Vec<Row> {
+    fn rows(&self, view: usize) -> Vec<Row> {
         let rows: Vec<Row> = self.committed.views[view].values().cloned().collect();
         if rows.is_empty() { self.topology.views[view].initial_row().into_iter().collect() } else { rows }
     }
@@ -116,22 +116,18 @@ impl Memory {
             .parked
             .iter()
             .map(|(topic, partition, offset, reason)| {
-                let reason = reason.clone().unwrap_or_else(|| "behind another event of its key".into());
+                let reason = reason.clone().unwrap_or_else(|| BEHIND.to_owned());
                 (number(*topic, *partition, *offset), format!("{name}: {reason}"))
             })
             .collect()
     }
 
-    pub(super) fn table(&self, view: usize) -> &Table {
-        &self.topology.views[view].table
-    }
-
-    /// What was parked, for comparing two runs.
-    pub(super) fn parked_places(&self) -> Vec<(usize, i32, i64, bool)> {
-        let mut places: Vec<_> =
+    /// What there is now, for comparing.
+    pub(super) fn left(&self) -> Left {
+        let mut parked: Vec<_> =
             self.committed.parked.iter().map(|(t, p, o, reason)| (*t, *p, *o, reason.is_some())).collect();
-        places.sort_unstable();
-        places
+        parked.sort_unstable();
+        Left { rows: (0..self.topology.views.len()).map(|view| self.rows(view)).collect(), parked }
     }
 }
 

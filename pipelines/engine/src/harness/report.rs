@@ -4,7 +4,6 @@ use std::fmt;
 
 use headwater_schemas::{Value, json};
 
-use super::memory::Memory;
 use super::{Cut, Repeat, Schedule};
 use crate::plan::Topology;
 use crate::source::Span;
@@ -35,13 +34,22 @@ impl Verdict {
     }
 }
 
-/// Compares the views that a test names with what the store holds.
-pub(super) fn compare(case: &TestCase, topology: &Topology, store: &Memory) -> Vec<Failure> {
+/// What a run has left in its store, whatever store that is.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// By the topology's views: every row that a query would see.
+    pub rows: Vec<Vec<Row>>,
+    /// Each parked record's topic (of the topology), partition and offset, and whether it failed itself; in their order.
+    pub parked: Vec<(usize, i32, i64, bool)>,
+}
+
+/// Compares the views that a test names with what a run has left.
+pub fn compare(case: &TestCase, topology: &Topology, left: &Left) -> Vec<Failure> {
     let mut failures = Vec::new();
     for expected in &case.expect {
-        let Some((view, _)) = topology.view(&expected.view) else { continue };
-        let table = store.table(view);
-        let mut found = store.rows(view);
+        let Some((view, compiled)) = topology.view(&expected.view) else { continue };
+        let table = &compiled.table;
+        let mut found: Vec<&Row> = left.rows[view].iter().collect();
         let mut missing = Vec::new();
         for row in &expected.rows {
             match found.iter().position(|candidate| matches(row, candidate)) {
@@ -64,13 +72,12 @@ pub(super) fn compare(case: &TestCase, topology: &Topology, store: &Memory) -> V
 }
 
 /// Compares every view of two runs of the same records.
-pub(super) fn differs(topology: &Topology, first: &Memory, again: &Memory, schedule: Schedule) -> Option<Failure> {
-    for view in 0..topology.views.len() {
-        let (expected, found) = (first.rows(view), again.rows(view));
+pub fn differs(topology: &Topology, first: &Left, again: &Left, schedule: &dyn fmt::Display) -> Option<Failure> {
+    for (view, (expected, found)) in topology.views.iter().zip(first.rows.iter().zip(&again.rows)) {
         if expected == found {
             continue;
         }
-        let table = first.table(view);
+        let table = &view.table;
         let minus = expected.iter().filter(|row| !found.contains(row)).map(|row| format!("- {}", shown(row, table)));
         let plus = found.iter().filter(|row| !expected.contains(row)).map(|row| format!("+ {}", shown(row, table)));
         return Some(Failure {
@@ -79,15 +86,16 @@ pub(super) fn differs(topology: &Topology, first: &Memory, again: &Memory, sched
             span: None,
         });
     }
-    (first.parked_places() != again.parked_places()).then(|| Failure {
+    (first.parked != again.parked).then(|| Failure {
         message: format!("other events are parked under a fault: {schedule}"),
         lines: Vec::new(),
         span: None,
     })
 }
 
-/// Parked events that the test does not expect, and expected ones that were not parked.
-pub(super) fn parked(case: &TestCase, parked: &[(usize, String)]) -> Vec<Failure> {
+/// Parked events that the test does not expect, and expected ones that were not parked. An event is its number in the test,
+/// from 1, and the reason that `<topology>: ` begins.
+pub fn parked(case: &TestCase, parked: &[(usize, String)]) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (event, reason) in parked {
         let expected = case

@@ -1,0 +1,308 @@
+//! What is made for a run and dropped after it: topics and groups in the log, subjects in the registry, stores.
+//!
+//! Every name begins with the run's own, `headwater-test-` and twelve digits, so that rights can be given by that prefix and
+//! whatever a kill -9 leaves is found by it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use headwater_engine::declare::config::{LogConfig, RegistryConfig, StoreConfig};
+use headwater_engine::plan::Topology;
+use headwater_engine::project::Project;
+use headwater_log::{Log, LogError, TopicSpec};
+use headwater_schemas::registry::{Registry, RegistryError};
+use headwater_schemas::topic::{Event, Topic};
+use headwater_schemas::wire::SchemaId;
+use headwater_views::Store;
+
+use super::lane::{Ids, Lane};
+use crate::environment;
+use crate::failure::Failure;
+use crate::output::note;
+
+/// What every scratch name begins with.
+const PREFIX: &str = "headwater-test";
+
+pub(super) struct Scratch {
+    /// `headwater-test-0123456789ab`
+    name: String,
+    /// The configuration that names where all of it is.
+    profile: PathBuf,
+    /// Where files of this run are; None where everything is on servers.
+    folder: Option<PathBuf>,
+    is_log_embedded: bool,
+    log: Log,
+    registry: Registry,
+    lanes: usize,
+    topics: Vec<String>,
+    subjects: Vec<String>,
+    stores: Vec<(StoreConfig, Store)>,
+    /// The groups that workers have joined.
+    groups: Groups,
+}
+
+/// Groups of the log that are to be forgotten.
+#[derive(Clone, Default)]
+pub(super) struct Groups(Arc<Mutex<Vec<String>>>);
+
+impl Groups {
+    pub(super) fn note(&self, topology: &Topology, generation: u32) {
+        let group = headwater_runner::group(&topology.name, generation);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Scratch {
+    /// Reaches the log and the registry; makes nothing on them.
+    pub(super) async fn open(project: &Project, profile: &Path, lanes: usize) -> Result<Self, Failure> {
+        let name = format!("{PREFIX}-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
+        let config = &project.config;
+        let files = matches!(config.log, LogConfig::Embedded(_))
+            || matches!(config.registry, RegistryConfig::Embedded(_))
+            || config.stores.iter().any(|(_, store)| matches!(store, StoreConfig::Sqlite(_)));
+        let folder = files.then(|| std::env::temp_dir().join(&name));
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::because(format!("the scratch folder {} cannot be made", folder.display()), &error)
+                    .mend("Name another place for temporary files: TMPDIR=…")
+            })?;
+        }
+        let place = folder.as_deref().unwrap_or(Path::new(""));
+        let log_config = match &config.log {
+            LogConfig::Embedded(_) => LogConfig::Embedded(place.to_owned()),
+            LogConfig::Kafka(kafka) => LogConfig::Kafka(kafka.clone()),
+        };
+        let registry_config = match &config.registry {
+            RegistryConfig::Embedded(_) => RegistryConfig::Embedded(place.to_owned()),
+            RegistryConfig::Remote(server) => RegistryConfig::Remote(server.clone()),
+        };
+        let opened = async {
+            let log = environment::log(project, &log_config).await?;
+            Ok((log, environment::registry(project, &registry_config).await?))
+        };
+        let (log, registry) = match opened.await {
+            Ok(opened) => opened,
+            Err(failure) => {
+                folder.as_deref().map_or(Ok(()), remove)?;
+                return Err(failure);
+            }
+        };
+        let is_log_embedded = matches!(log_config, LogConfig::Embedded(_));
+        let (topics, subjects, stores, groups) = Default::default();
+        let profile = profile.to_owned();
+        Ok(Self { name, profile, folder, is_log_embedded, log, registry, lanes, topics, subjects, stores, groups })
+    }
+
+    /// Makes all that the tests need. Where that fails, what was made is known and dropped by [`Scratch::drop_all`].
+    pub(super) async fn make(&mut self, project: &Project, patience: Duration) -> Result<Vec<Lane>, Failure> {
+        let mut lanes = Vec::new();
+        let ids = Arc::new(self.register(&project.topics).await?);
+        let mut specs = Vec::new();
+        for lane in 0..self.lanes {
+            for topic in &project.topics {
+                let name = self.topic(lane, &topic.name);
+                // Kept for ever: a test's events are as old as it says.
+                specs.push(TopicSpec { name, partitions: topic.partitions, retention_days: None });
+            }
+        }
+        self.topics = specs.iter().map(|spec| spec.name.clone()).collect();
+        try_join_all(specs.iter().map(|spec| self.log.ensure_topic(spec))).await.map_err(|error| {
+            Failure::because("the scratch topics cannot be made", &error)
+                .mend(format!("The user of `log:` needs the right to create topics whose names begin with {PREFIX}-"))
+        })?;
+        for number in 0..self.lanes {
+            let mut stores = Vec::new();
+            for (index, (name, config)) in project.config.stores.iter().enumerate() {
+                let scratch = self.store(number, index, config);
+                let store = environment::store(project, name, &scratch).await?;
+                self.stores.push((scratch, store.clone()));
+                stores.push((name.clone(), store));
+            }
+            lanes.push(Lane {
+                log: self.log.clone(),
+                registry: self.registry.clone(),
+                ids: ids.clone(),
+                topologies: self.topologies(number, project)?,
+                topics: project.topics.iter().map(|t| (t.name.clone(), self.topic(number, &t.name))).collect(),
+                stores,
+                groups: self.groups.clone(),
+                patience,
+            });
+        }
+        Ok(lanes)
+    }
+
+    /// `headwater-test-0123456789ab-2-document`
+    fn topic(&self, lane: usize, topic: &str) -> String {
+        format!("{}-{lane}-{topic}", self.name)
+    }
+
+    /// A store of the same kind in the same place, under a name of its own.
+    fn store(&self, lane: usize, index: usize, config: &StoreConfig) -> StoreConfig {
+        let name = format!("{}-{lane}-{index}", self.name);
+        match config {
+            StoreConfig::Sqlite(_) => {
+                StoreConfig::Sqlite(self.folder.clone().unwrap_or_default().join(format!("{name}.db")))
+            }
+            StoreConfig::Postgres(postgres) => {
+                let mut postgres = postgres.clone();
+                postgres.schema = name.replace('-', "_");
+                StoreConfig::Postgres(postgres)
+            }
+        }
+    }
+
+    /// The project's topologies as this lane runs them: under names of its own, over topics of its own. Read anew, for a
+    /// compiled topology cannot be copied.
+    fn topologies(&self, lane: usize, project: &Project) -> Result<Vec<Arc<Topology>>, Failure> {
+        let defect = || Failure::new("the declarations have changed while they were read: try again");
+        // All the rest is gone then: commands and queries hold on to the topologies.
+        let topologies = Project::load(&project.dir, Some(&self.profile)).map_err(|_| defect())?.topologies;
+        let same = topologies.len() == project.topologies.len()
+            && topologies
+                .iter()
+                .zip(&project.topologies)
+                .all(|(a, b)| a.name == b.name && a.fingerprint() == b.fingerprint());
+        if !same {
+            return Err(defect());
+        }
+        let renamed = |topology: Arc<Topology>| {
+            let mut topology = Arc::into_inner(topology).ok_or_else(defect)?;
+            topology.name = format!("{}-{lane}-{}", self.name, topology.name);
+            for plan in &mut topology.topics {
+                let mut topic = Topic::clone(&plan.topic);
+                topic.name = self.topic(lane, &topic.name);
+                plan.topic = Arc::new(topic);
+            }
+            Ok(Arc::new(topology))
+        };
+        topologies.into_iter().map(renamed).collect()
+    }
+
+    /// The ids of all events' schemas, by topic and event: what stands in front of a real producer's records.
+    async fn register(&mut self, topics: &[Arc<Topic>]) -> Result<Ids, Failure> {
+        let subject = |topic: &Topic, event: &Event| format!("{}-{}", self.name, topic.subject(event));
+        let each = topics.iter().flat_map(|topic| topic.events.iter().map(move |event| (topic, event)));
+        let wanted: Vec<(&Arc<Topic>, &Event, String)> =
+            each.map(|(topic, event)| (topic, event, subject(topic, event))).collect();
+        let mut ids = Ids::default();
+        for (topic, event, subject) in wanted {
+            if self.subjects.is_empty() {
+                // Whether it answers at all, before anything may have been made there.
+                self.registry.versions(&subject).await.map_err(refused)?;
+            }
+            self.subjects.push(subject.clone());
+            let id: SchemaId = self.registry.register(&subject, &event.schema).await.map_err(refused)?;
+            ids.entry(topic.name.clone()).or_default().push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Where all of it is, for a summary.
+    pub(super) fn place(&self) -> String {
+        let mut names = vec![if self.is_log_embedded { "the embedded log" } else { "Kafka" }];
+        for (config, _) in &self.stores {
+            let kind = match config {
+                StoreConfig::Sqlite(_) => "SQLite",
+                StoreConfig::Postgres(_) => "Postgres",
+            };
+            if !names.contains(&kind) {
+                names.push(kind);
+            }
+        }
+        names.join(" and ")
+    }
+
+    /// Leaves everything, and says what it is.
+    pub(super) async fn keep(&self) -> Result<(), Failure> {
+        self.close().await;
+        let mut text = format!("Kept, all of it under {}:", self.name);
+        let mut line = |what: &str, names: Vec<String>| {
+            if !names.is_empty() {
+                text.push_str(&format!("\n  {what}: {}", names.join(", ")));
+            }
+        };
+        line("folder", self.folder.iter().map(|folder| folder.display().to_string()).collect());
+        line("topics", self.topics.clone());
+        line("subjects", self.subjects.clone());
+        line("stores", self.stores.iter().map(|(config, _)| describe(config)).collect());
+        note(text);
+        Ok(())
+    }
+
+    /// Drops everything, and goes on where one part of it cannot be dropped.
+    ///
+    /// # Errors
+    /// What is left, and why.
+    pub(super) async fn drop_all(&self) -> Result<(), Failure> {
+        let mut left = Vec::new();
+        if !self.is_log_embedded {
+            let deleted = join_all(self.topics.iter().map(|topic| self.log.delete_topic(topic))).await;
+            for (topic, deleted) in self.topics.iter().zip(deleted) {
+                match deleted {
+                    Ok(()) | Err(LogError::UnknownTopic { .. }) => {}
+                    Err(error) => left.push(format!("topic {topic}: {error}")),
+                }
+            }
+            if let Err(error) = self.log.delete_groups(&self.groups.all()).await {
+                left.push(format!("groups {}-…: {error}", self.name));
+            }
+        }
+        for subject in &self.subjects {
+            if let Err(error) = self.registry.delete_subject(subject).await {
+                left.push(format!("subject {subject}: {error}"));
+            }
+        }
+        for (config, store) in &self.stores {
+            if let Err(error) = store.destroy().await {
+                left.push(format!("{}: {error}", describe(config)));
+            }
+        }
+        self.close().await;
+        if let Some(Err(failure)) = self.folder.as_deref().map(remove) {
+            left.push(failure.to_string());
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("what was made for the tests could not be dropped: {}", left.join("; ")))
+            .mend(format!("Drop by hand what is named {}…", self.name)))
+    }
+
+    async fn close(&self) {
+        self.log.close().await;
+        for (_, store) in &self.stores {
+            store.close().await;
+        }
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), Failure> {
+    std::fs::remove_dir_all(folder)
+        .map_err(|error| Failure::because(format!("the folder {} cannot be removed", folder.display()), &error))
+}
+
+fn refused(error: RegistryError) -> Failure {
+    let failure = Failure::because("the schemas cannot be registered under scratch subjects", &error);
+    match error {
+        RegistryError::Unreachable { .. } | RegistryError::Corrupt { .. } => failure.mend("See `registry:` in the profile."),
+        RegistryError::Denied { .. } => failure.mend(format!(
+            "See `registry:` in the profile; its user needs the right to write and delete subjects that begin with {PREFIX}-"
+        )),
+        _ => failure,
+    }
+}
+
+/// A store's place, as it is named where it is left.
+fn describe(config: &StoreConfig) -> String {
+    match config {
+        StoreConfig::Sqlite(file) => format!("file {}", file.display()),
+        StoreConfig::Postgres(postgres) => format!("Postgres schema {}", postgres.schema),
+    }
+}
