@@ -53,6 +53,8 @@ pub struct CassandraOptions {
     pub nodes: Vec<String>,
     /// It must exist, with the replication that the data needs.
     pub keyspace: String,
+    /// Makes the keyspace where it is missing, with the replication of this one.
+    pub like: Option<String>,
     /// The datacenter whose nodes are asked, and whose quorum counts. None where there is only one.
     pub datacenter: Option<String>,
     pub login: Option<(String, SecretString)>,
@@ -75,6 +77,7 @@ impl CassandraOptions {
         Self {
             nodes,
             keyspace: keyspace.into(),
+            like: None,
             datacenter: None,
             login: None,
             tls: false,
@@ -195,6 +198,12 @@ impl CassandraStore {
 
     pub(crate) async fn drop_claim(&self, kind: &str, key: &[u8], expected: i64) -> Result<bool, StoreError> {
         claims::remove(&self.inner.connection, kind, key, expected).await
+    }
+
+    /// Drops the keyspace.
+    pub(crate) async fn destroy(&self) -> Result<(), StoreError> {
+        let cql = format!("DROP KEYSPACE IF EXISTS {}", connection::quoted(self.keyspace()));
+        self.inner.connection.define(&cql, "dropping the store").await
     }
 
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {

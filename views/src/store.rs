@@ -223,6 +223,7 @@ impl Store {
     /// thrown away.
     pub async fn destroy(&self) -> Result<(), StoreError> {
         match self {
+            Store::Cassandra(store) => store.destroy().await,
             Store::Postgres(store) => store.destroy().await,
             Store::Sqlite(store) => store.destroy().await,
             Store::Memory(_) => Ok(()),

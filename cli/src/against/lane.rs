@@ -122,7 +122,7 @@ impl Lane {
             let topic_id = *self.log.topic(name).await.map_err(unread)?.id.0.as_bytes();
             for extent in self.log.extents(name).await.map_err(unread)? {
                 let (partition, to) = (extent.partition.0, extent.end.0);
-                moves.push(PositionMove { topic: name.clone(), topic_id, partition, from: None, to });
+                moves.push(PositionMove { topic: name.clone(), topic_id, partition, from: None, to, epoch: 0 });
             }
         }
         Ok(moves)
@@ -282,7 +282,7 @@ impl Lane {
             if rows.is_empty() {
                 rows.extend(view.initial_row());
             }
-            if view.table.shared {
+            if view.table.is_shared() {
                 // Only a version there, which depends on how batches were cut.
                 rows.iter_mut().for_each(|row| row.position = RowPosition { partition: -1, offset: -1 });
             }

@@ -155,6 +155,12 @@ impl Scratch {
                 postgres.schema = name.replace('-', "_");
                 StoreConfig::Postgres(postgres)
             }
+            StoreConfig::Cassandra(cassandra) => {
+                let mut cassandra = cassandra.clone();
+                let like = std::mem::replace(&mut cassandra.keyspace, name.replace('-', "_"));
+                cassandra.like = Some(like);
+                StoreConfig::Cassandra(cassandra)
+            }
         }
     }
 
@@ -211,6 +217,7 @@ impl Scratch {
             let kind = match config {
                 StoreConfig::Sqlite(_) => "SQLite",
                 StoreConfig::Postgres(_) => "Postgres",
+                StoreConfig::Cassandra(_) => "Cassandra",
             };
             if !names.contains(&kind) {
                 names.push(kind);
@@ -304,5 +311,6 @@ fn describe(config: &StoreConfig) -> String {
     match config {
         StoreConfig::Sqlite(file) => format!("file {}", file.display()),
         StoreConfig::Postgres(postgres) => format!("Postgres schema {}", postgres.schema),
+        StoreConfig::Cassandra(cassandra) => format!("keyspace {}", cassandra.keyspace),
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn look(project: &Project) -> Looked {
     let mut looked = Looked::default();
     for (name, config) in &project.config.stores {
         match config {
-            StoreConfig::Sqlite(_) => {}
+            StoreConfig::Sqlite(_) | StoreConfig::Cassandra(_) => {}
             StoreConfig::Postgres(postgres) => looked.extend(store(project, name, postgres).await),
         }
     }

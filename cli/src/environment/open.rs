@@ -176,6 +176,7 @@ fn cassandra_options(project: &Project, name: &str, cassandra: &CassandraConfig)
         nodes.extend(text.split(',').map(|node| node.trim().to_owned()).filter(|node| !node.is_empty()));
     }
     let mut options = CassandraOptions::new(nodes, &cassandra.keyspace);
+    options.like.clone_from(&cassandra.like);
     options.datacenter = match &cassandra.datacenter {
         Some(template) => Some(resolve(template, &place("datacenter"))?),
         None => None,

@@ -1,5 +1,6 @@
 //! The session with the cluster: how it is reached, and the statements that are prepared once.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use openssl::ssl::{SslConnector, SslMethod};
@@ -62,15 +63,21 @@ impl Connection {
         check_datacenter(&session, options.datacenter.as_deref())?;
         let session = CachingSessionBuilder::new(session).max_capacity(STATEMENTS).build();
         let connection = Self { session, keyspace: options.keyspace.clone() };
-        connection.check_keyspace().await?;
+        connection.check_keyspace(options.like.as_deref()).await?;
         Ok(connection)
     }
 
-    async fn check_keyspace(&self) -> Result<(), StoreError> {
-        let sql = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        let found: Option<(String,)> = self.first(sql, (&self.keyspace,), DOING).await?;
-        if found.is_some() {
+    async fn check_keyspace(&self, like: Option<&str>) -> Result<(), StoreError> {
+        if self.replication(&self.keyspace).await?.is_some() {
             return Ok(());
+        }
+        if let Some(like) = like
+            && let Some(replication) = self.replication(like).await?
+        {
+            let options = replication.iter().map(|(name, value)| format!("{}: {}", literal(name), literal(value)));
+            let options = options.collect::<Vec<_>>().join(", ");
+            let keyspace = quoted(&self.keyspace);
+            return self.define(&format!("CREATE KEYSPACE {keyspace} WITH replication = {{{options}}}"), DOING).await;
         }
         let keyspace = &self.keyspace;
         let reason = format!(
@@ -78,6 +85,13 @@ impl Connection {
              {keyspace} WITH replication = {{'class': 'NetworkTopologyStrategy', '<datacenter>': 3}}"
         );
         Err(setup(DOING, reason))
+    }
+
+    /// How a keyspace is replicated; None where there is none of this name.
+    async fn replication(&self, keyspace: &str) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        let found: Option<(BTreeMap<String, String>,)> = self.first(cql, (keyspace,), DOING).await?;
+        Ok(found.map(|(replication,)| replication))
     }
 
     pub(super) fn keyspace(&self) -> &str {
@@ -273,6 +287,11 @@ pub(super) fn applied(done: QueryResult, doing: &'static str) -> Result<bool, St
 
 pub(super) fn unreadable(doing: &'static str, error: impl std::fmt::Display) -> StoreError {
     StoreError::corrupt(doing, error.to_string())
+}
+
+/// Text within a statement.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A name that was validated, quoted all the same.

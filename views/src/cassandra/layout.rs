@@ -13,7 +13,7 @@ use scylla::deserialize::row::ColumnIterator;
 
 use super::bound::Bound;
 use super::cell::Cell;
-use super::connection::quoted;
+use super::connection::{literal, quoted};
 use crate::StoreError;
 use crate::deployment::physical;
 
@@ -261,10 +261,6 @@ impl Layout {
         let partition = i32::try_from(part).map_err(|_| damaged("_part", "it is no partition"))?;
         Ok(Row { values, state, position: RowPosition { partition, offset }, hidden })
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The layouts in use, by physical name.

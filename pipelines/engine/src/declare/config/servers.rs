@@ -71,6 +71,8 @@ pub struct CassandraConfig {
     /// `host:port` of some nodes, one or comma-separated each.
     pub nodes: Vec<Template>,
     pub keyspace: String,
+    /// A keyspace after which a missing one is made; never said in a file.
+    pub like: Option<String>,
     /// The one nearby; None where there is only one.
     pub datacenter: Option<Template>,
     pub tls: bool,
@@ -311,6 +313,7 @@ impl CassandraConfig {
         Some(Self {
             nodes: nodes?,
             keyspace: keyspace.map_or_else(|| "headwater".to_owned(), |keyspace| keyspace.value),
+            like: None,
             datacenter,
             tls: tls.map_or(ca_file.is_some(), |tls| tls.value),
             ca_file,
