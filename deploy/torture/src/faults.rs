@@ -111,16 +111,16 @@ pub(crate) async fn run(victims: &Victims, seed: u64, until: &Until, counts: &Co
 
 /// Rounds of kill -9, and between them time to get on: a member of a group that was killed is missed only after its session.
 async fn workers(victims: &Victims, mut lane: Lane) {
-    let calm = victims.session_ms..victims.session_ms * 8 / 5;
+    let calm = victims.session_ms * 6 / 5..victims.session_ms * 2;
     // A short form has no time for that.
     let calm = if lane.until.faults.is_some() { 100..800 } else { calm };
     let mut left_in_round = 0;
-    while lane.next(if left_in_round == 0 { calm.clone() } else { 50..900 }).await {
+    while lane.next(if left_in_round == 0 { calm.clone() } else { 50..700 }).await {
         if left_in_round == 0 {
-            left_in_round = lane.random.random_range(8..18);
+            left_in_round = lane.random.random_range(10..20);
             match lane.random.random_range(0..10) {
-                0..2 => frozen(victims, &mut lane).await,
-                2..4 => gone(victims, &mut lane).await,
+                0..6 => frozen(victims, &mut lane).await,
+                6..8 => gone(victims, &mut lane).await,
                 _ => {}
             }
         }
@@ -162,7 +162,7 @@ async fn gone(victims: &Victims, lane: &mut Lane) {
 }
 
 async fn apis(victims: &Victims, mut lane: Lane) {
-    let wait = if lane.until.faults.is_some() { 500..2_500 } else { 1_500..9_000 };
+    let wait = if lane.until.faults.is_some() { 500..2_500 } else { 4_000..14_000 };
     while lane.next(wait.clone()).await {
         let away = lane.ms(0..600);
         let api = lane.one(&victims.apis);
