@@ -29,5 +29,5 @@ async fn the_embedded_default_survives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_and_postgres_survive() {
-    survives(Stack::KafkaPostgres, 2, 12).await;
+    survives(Stack::KafkaPostgres, 2, 8).await;
 }
