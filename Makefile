@@ -5,7 +5,10 @@ FUZZ_SECONDS ?= 20
 CARGO ?= cargo
 HEADWATER := target/debug/headwater
 
-.PHONY: help up build tools test lint fuzz bench release clean-data servers servers-down servers-clean servers-status
+STACK ?= embedded kafka-postgres
+MINUTES ?= 10
+
+.PHONY: help up build tools test torture lint fuzz bench release clean-data servers servers-down servers-clean servers-status
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -39,6 +42,11 @@ test: tools ## every test, on real servers too (started where they do not run), 
 	$(CARGO) test --locked --workspace
 	$(HEADWATER) check
 	$(HEADWATER) test
+
+# STACK=embedded picks one; SEED=n draws the same faults and load again. `target/debug/headwater-torture --help` says more.
+torture: tools ## faults on servers of its own, under load, for MINUTES on each STACK; the views must be as the log says
+	@$(CARGO) build --locked --package headwater --package headwater-torture
+	@target/debug/headwater-torture --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(STACK:%=--stack %)
 
 lint: tools ## formatting, clippy with warnings denied, licences, bans and sources
 	$(CARGO) fmt --all -- --check

@@ -91,11 +91,12 @@ impl KafkaLog {
         let complaints = Complaints::default();
         let context = Context { complaints: complaints.clone() };
         let wrong = |error: rdkafka::error::KafkaError| LogError::Misconfigured { cause: error.to_string() };
-        let asker: BaseConsumer<Context> = options.client().create_with_context(context.clone()).map_err(wrong)?;
+        let asker: BaseConsumer<Context> =
+            options.administrator().create_with_context(context.clone()).map_err(wrong)?;
         let asker = Arc::new(asker);
         greet(Arc::clone(&asker), complaints.clone(), options.clone()).await?;
         // It has nobody to tell its log to, which others tell as well.
-        let mut quiet = options.client();
+        let mut quiet = options.administrator();
         let admin = quiet.set_log_level(RDKafkaLogLevel::Emerg).create_with_context(context.clone()).map_err(wrong)?;
         let producers = Producers::new(options.producer(), context.clone()).map_err(wrong)?;
         let shared = Shared {

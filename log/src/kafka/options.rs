@@ -16,7 +16,7 @@ use crate::limits::Limits;
 const OVERHEAD_BYTES: usize = 64 << 10;
 
 /// Settings that `extra` may not touch: each either has an option of its own or keeps a promise of the log.
-const RESERVED: [&str; 41] = [
+const RESERVED: [&str; 42] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
@@ -30,6 +30,7 @@ const RESERVED: [&str; 41] = [
     "enable.gapless.guarantee",
     "enable.idempotence",
     "enable.partition.eof",
+    "enable.sparse.connections",
     "enable.ssl.certificate.verification",
     "group.id",
     "group.instance.id",
@@ -186,6 +187,15 @@ impl KafkaOptions {
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true");
         self.secure(&mut config);
+        config
+    }
+
+    /// What clients have that administer topics. They keep a connection to every broker: where one is made only for a
+    /// request, librdkafka makes another as soon as it has failed, without pause, for as long as the request waits, and with
+    /// no broker there several threads do nothing else.
+    pub(super) fn administrator(&self) -> ClientConfig {
+        let mut config = self.client();
+        config.set("enable.sparse.connections", "false");
         config
     }
 

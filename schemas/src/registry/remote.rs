@@ -122,17 +122,28 @@ impl Remote {
         }
         compatible(subject, schema, &self.versions(subject).await?)?;
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.text.to_string());
-        let posted = post_schema(&self.shared.settings, subject.to_owned(), supplied).await;
-        let id = posted.map_err(|error| match self.failed(error) {
-            Failed::Refused(reason) => RegistryError::Refused { subject: subject.to_owned(), reason },
-            failed => self.error(failed),
-        })?;
-        let id = SchemaId(id.id);
+        let posted = match post_schema(&self.shared.settings, subject.to_owned(), supplied).await {
+            Ok(posted) => Ok(SchemaId(posted.id)),
+            Err(error) => match self.failed(error) {
+                Failed::Refused(reason) => self
+                    .registered_meanwhile(subject, schema)
+                    .await?
+                    .ok_or_else(|| RegistryError::Refused { subject: subject.to_owned(), reason }),
+                failed => Err(self.error(failed)),
+            },
+        };
+        let id = posted?;
         self.write(|known| {
             known.by_id.insert(id, Arc::new(schema.clone()));
             known.registered.insert(key, id);
         });
         Ok(id)
+    }
+
+    /// The id of a schema that another registered at the same time. Apicurio refuses the second, as if it were another schema.
+    async fn registered_meanwhile(&self, subject: &str, schema: &Schema) -> Result<Option<SchemaId>, RegistryError> {
+        let versions = self.versions(subject).await?;
+        Ok(versions.iter().find(|v| v.schema.fingerprint == schema.fingerprint).map(|v| v.id))
     }
 
     pub(super) async fn by_id(&self, id: SchemaId) -> Result<Arc<Schema>, RegistryError> {

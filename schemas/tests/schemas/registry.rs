@@ -75,6 +75,34 @@ fn remote() -> (headwater_dev_servers::Servers, RemoteOptions) {
     (servers, options)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_register_the_same_schemas() {
+    const PROCESSES: usize = 12;
+    let (servers, _) = remote();
+    let options = RemoteOptions::new(&servers.registry.url);
+    let prefix = headwater_dev_servers::fresh_name("race");
+    for round in 0..3 {
+        let subject = format!("{prefix}-{round}");
+        let together = Arc::new(tokio::sync::Barrier::new(PROCESSES));
+        let register = |_| {
+            let registry = Registry::remote(&options).unwrap();
+            let (subject, together) = (subject.clone(), Arc::clone(&together));
+            tokio::spawn(async move {
+                // Connected before, so that what follows is sent at once.
+                registry.versions("nobody").await.unwrap();
+                together.wait().await;
+                registry.register(&subject, &schema(ID)).await.unwrap()
+            })
+        };
+        let processes: Vec<_> = (0..PROCESSES).map(register).collect();
+        let mut ids = Vec::new();
+        for process in processes {
+            ids.push(process.await.unwrap());
+        }
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_remote_one_conforms() {
     let (servers, tls) = remote();
