@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use headwater_dev_servers::Keyspace;
+
 /// Longer than anything here takes on a busy machine; a test that waits this long has failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -36,10 +38,41 @@ impl Project {
         std::fs::write(self.path(name), text.replace(from, to)).expect("written");
     }
 
-    /// The same declarations on the real servers, with topics and tables of its own; nothing else is changed.
+    /// The same declarations on real Kafka, a real registry and real Postgres, with topics and tables of its own.
     pub(crate) fn on_servers() -> Self {
+        let (project, own) = Self::on_kafka();
+        project.without_store("operational");
+        project.edit("headwater.yaml", "  reporting:\n", "  operational:\n");
+        let password = "      password_file: \"${HEADWATER_POSTGRES_PASSWORD_FILE}\"\n";
+        project.edit("headwater.yaml", password, &format!("{password}      schema: {own}\n"));
+        project
+    }
+
+    /// The same on Kafka, a registry and Cassandra.
+    pub(crate) async fn on_cassandra() -> (Self, Keyspace) {
+        let (project, _) = Self::on_kafka();
+        project.without_store("reporting");
+        let servers = headwater_dev_servers::start(&["cassandra"]);
+        let keyspace = Keyspace::fresh(&servers.cassandra).await;
+        project.edit("headwater.yaml", "keyspace: headwater\n", &format!("keyspace: {}\n", keyspace.name));
+        (project, keyspace)
+    }
+
+    /// Takes a store out of headwater.yaml.
+    fn without_store(&self, name: &str) {
+        let text = std::fs::read_to_string(self.path("headwater.yaml")).expect("the file");
+        let start = text.find(&format!("  {name}:\n")).expect("the store");
+        let next = |line: &str| !line.starts_with("    ");
+        let rest: usize =
+            text[start..].split_inclusive('\n').skip(1).take_while(|line| !next(line)).map(str::len).sum();
+        let head = text[start..].find('\n').expect("a line") + 1;
+        let text = format!("{}{}", &text[..start], &text[start + head + rest..]);
+        std::fs::write(self.path("headwater.yaml"), text).expect("written");
+    }
+
+    fn on_kafka() -> (Self, String) {
         let mut project = Self::new();
-        headwater_dev_servers::start(&["kafka", "registry", "cassandra", "postgres"]);
+        headwater_dev_servers::start(&["kafka", "registry", "postgres"]);
         let own = headwater_dev_servers::fresh_name("t");
         for topic in ["document", "user"] {
             let name = format!("{topic}_{own}");
@@ -52,10 +85,8 @@ impl Project {
         }
         let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dev/headwater.yaml");
         std::fs::copy(profile, project.path("headwater.yaml")).expect("copied");
-        let password = "      password_file: \"${HEADWATER_POSTGRES_PASSWORD_FILE}\"\n";
-        project.edit("headwater.yaml", password, &format!("{password}      schema: {own}\n"));
         project.variables = headwater_dev_servers::variables();
-        project
+        (project, own)
     }
 
     /// Sets a variable of the environment that it is run with.

@@ -1,4 +1,4 @@
-//! The document domain, unchanged, on real Kafka, a real registry and real Postgres.
+//! The document domain, unchanged, on real Kafka, a real registry, and real Postgres or Cassandra.
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value as Json;
@@ -27,7 +27,22 @@ async fn seen(client: &Client, id: &str, after: &str) -> Vec<Json> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_goes_all_the_way_through_kafka_into_postgres_and_survives_a_kill() {
-    let project = Project::on_servers();
+    a_document_goes_all_the_way_and_survives_a_kill(&Project::on_servers()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_goes_all_the_way_through_kafka_into_cassandra_and_survives_a_kill() {
+    let (project, keyspace) = Project::on_cassandra().await;
+    a_document_goes_all_the_way_and_survives_a_kill(&project).await;
+    // As anyone else sees it.
+    let cql = format!("SELECT name, versions FROM {}.documents_g1", keyspace.name);
+    let found = keyspace.session().await.query_unpaged(cql, ()).await.expect("an answer");
+    let found = found.into_rows_result().expect("rows");
+    let rows: Vec<(String, i64)> = found.rows().expect("its types").map(|row| row.expect("a row")).collect();
+    assert_eq!(rows, [("plan.txt".to_owned(), 2)]);
+}
+
+async fn a_document_goes_all_the_way_and_survives_a_kill(project: &Project) {
     let ann = r#"{"user_id":"ann","email":"ann@example.org","at":"2026-01-01T00:00:00Z"}"#;
     let topic = project.run(&["check", "--json"]);
     assert_eq!(topic.code, Some(0), "{topic:#?}");
@@ -35,7 +50,7 @@ async fn a_document_goes_all_the_way_through_kafka_into_postgres_and_survives_a_
     let user = user.lines().find_map(|line| line.strip_prefix("topic: ")).expect("its name").to_owned();
     project.run_with(&["produce", &user, "UserRegistered"], ann).fine();
     let mut up = project.up(&[]);
-    let client = Client::new(&project, &up.url, "ann");
+    let client = Client::new(project, &up.url, "ann");
 
     let first = client.upload("/documents", "plan.txt", "text/plain", b"one").await.expect("an answer");
     assert_eq!(first.status(), StatusCode::ACCEPTED);

@@ -29,7 +29,7 @@ impl Ground {
         let servers = (!stack.servers().is_empty()).then(|| Servers::new(root, &slot, stack.servers()));
         let disk = match stack {
             Stack::Embedded => mount(&folder.join("data")),
-            Stack::KafkaPostgres => None,
+            Stack::KafkaPostgres | Stack::KafkaCassandra => None,
         };
         Ok(Self { folder, slot, servers, disk, keep: true })
     }

@@ -83,7 +83,7 @@ fn tortured(arguments: &Arguments) -> Fallible<bool> {
         )
     })?;
     let stacks = match arguments.stack.as_slice() {
-        [] => &[Stack::Embedded, Stack::KafkaPostgres],
+        [] => &[Stack::Embedded, Stack::KafkaPostgres, Stack::KafkaCassandra],
         stacks => stacks,
     };
     let seed = arguments.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));

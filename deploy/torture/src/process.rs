@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Fallible;
 use crate::project::Project;
 use crate::proxy::Proxy;
-use crate::stack::STORE_ADDRESS;
+use crate::stack::{Profile, STORE_ADDRESS};
 
 /// A process that ends by itself, for example because a server that it needs is down, is started again after this long.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -66,11 +66,11 @@ impl Process {
         name: &str,
         command: &[&str],
         port: u16,
-        store: Option<&String>,
+        cut: Option<&Profile>,
         exits: &Exits,
     ) -> Fallible<Self> {
-        let proxy = match store {
-            Some(address) => Some(Proxy::start(address.clone()).await?),
+        let proxy = match cut.and_then(|profile| Some((profile.store.as_ref()?, &profile.commit))) {
+            Some((address, commit)) => Some(Proxy::start(address.clone(), commit.clone()).await?),
             None => None,
         };
         let address = format!("127.0.0.1:{port}");

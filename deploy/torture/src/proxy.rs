@@ -1,6 +1,6 @@
 //! A proxy between one process and the store, which cuts connections: now, or where a transaction commits.
 //!
-//! Cut after the COMMIT was passed on, the transaction is done and the client does not hear of it; cut before, it is not, and
+//! Cut after a commit was passed on, it is done and the client does not hear of it; cut before, it is not, and
 //! the client cannot tell the two apart.
 
 use std::net::SocketAddr;
@@ -13,9 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::Fallible;
-
-/// What the client sends to end a transaction, without TLS and without parameters.
-const COMMIT: &[u8] = b"COMMIT\0";
 
 /// What becomes of the next commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +32,8 @@ pub(crate) struct Proxy {
 
 struct State {
     target: String,
+    /// What a client sends where it commits.
+    commit: Vec<u8>,
     cuts: watch::Sender<u64>,
     commits: watch::Sender<u64>,
     at_commit: AtomicU8,
@@ -46,11 +45,12 @@ struct State {
 }
 
 impl Proxy {
-    pub(crate) async fn start(target: String) -> Fallible<Self> {
+    pub(crate) async fn start(target: String, commit: Vec<u8>) -> Fallible<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             target,
+            commit,
             cuts: watch::Sender::new(0),
             commits: watch::Sender::new(0),
             at_commit: AtomicU8::new(AtCommit::Pass as u8),
@@ -139,7 +139,7 @@ impl State {
 
     /// What is to become of what a client sent.
     fn at_commit_of(&self, sent: &[u8]) -> AtCommit {
-        if !sent.windows(COMMIT.len()).any(|window| window == COMMIT) {
+        if !sent.windows(self.commit.len()).any(|window| window == self.commit) {
             return AtCommit::Pass;
         }
         self.commits.send_modify(|commits| *commits += 1);

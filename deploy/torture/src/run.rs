@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use headwater_dev_servers::Keyspace;
 use headwater_log::Log;
 use headwater_schemas::registry::Registry;
 use tokio::sync::watch;
@@ -111,13 +112,18 @@ async fn prepare(options: &Options, root: &Path, ground: &Ground) -> Fallible<St
         None => None,
         Some(servers) => Some(servers.up().await?),
     };
-    let own = format!("t{}_{}", options.seed, std::process::id());
+    let mut own = format!("t{}_{}", options.seed, std::process::id());
+    if let (Stack::KafkaCassandra, Some(servers)) = (options.stack, &servers) {
+        let keyspace = Keyspace::fresh(&servers.cassandra).await;
+        own.clone_from(&keyspace.name);
+        // It goes with the servers' data, or is kept with it.
+        std::mem::forget(keyspace);
+    }
     let profile = options.stack.profile(servers.as_ref(), &own)?;
     let project = Project::make(root, &ground.folder, &options.program, &profile, &own)?;
     let exits = Exits::default();
-    let store = profile.store.as_ref();
     let start = async |name: &str, command: &str, port: u16| {
-        Process::start(&project, name, &[command], ground.slot.port(port), store, &exits).await
+        Process::start(&project, name, &[command], ground.slot.port(port), Some(&profile), &exits).await
     };
     let apis = vec![start("command-api", "command-api", 0).await?, start("query-api", "query-api", 1).await?];
     let mut workers = Vec::new();

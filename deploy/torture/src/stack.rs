@@ -16,6 +16,8 @@ pub enum Stack {
     Embedded,
     /// Kafka, a schema registry and Postgres, started for this run alone
     KafkaPostgres,
+    /// Kafka, a schema registry and Cassandra, started for this run alone
+    KafkaCassandra,
 }
 
 /// How a stack is reached, and what may be done to it.
@@ -26,6 +28,8 @@ pub struct Profile {
     pub variables: Vec<(String, String)>,
     /// The store's address, where each process reaches it through a proxy of its own; None: there is no connection to cut.
     pub store: Option<String>,
+    /// What a process sends where it commits: there a connection is cut.
+    pub commit: Vec<u8>,
     /// Where the log is reached, if it is a server.
     kafka: Option<String>,
     registry: Option<String>,
@@ -43,6 +47,7 @@ impl Stack {
         match self {
             Stack::Embedded => "embedded",
             Stack::KafkaPostgres => "kafka-postgres",
+            Stack::KafkaCassandra => "kafka-cassandra",
         }
     }
 
@@ -51,6 +56,7 @@ impl Stack {
         match self {
             Stack::Embedded => &[],
             Stack::KafkaPostgres => &["kafka", "registry", "postgres"],
+            Stack::KafkaCassandra => &["kafka", "registry", "cassandra"],
         }
     }
 
@@ -59,7 +65,8 @@ impl Stack {
         match (self, servers) {
             (Stack::Embedded, _) => Ok(embedded()),
             (Stack::KafkaPostgres, Some(servers)) => Ok(kafka_postgres(servers, own)),
-            (Stack::KafkaPostgres, None) => Err("no servers were started".into()),
+            (Stack::KafkaCassandra, Some(servers)) => Ok(kafka_cassandra(servers, own)),
+            (Stack::KafkaPostgres | Stack::KafkaCassandra, None) => Err("no servers were started".into()),
         }
     }
 }
@@ -71,6 +78,7 @@ fn embedded() -> Profile {
         config: config.to_owned(),
         variables: Vec::new(),
         store: None,
+        commit: Vec::new(),
         kafka: None,
         registry: None,
         longest_key: None,
@@ -94,11 +102,37 @@ fn kafka_postgres(servers: &Servers, own: &str) -> Profile {
         config,
         variables: Vec::new(),
         store: Some(format!("{}:{}", postgres.host, postgres.port)),
+        commit: b"COMMIT\0".to_vec(),
         kafka: Some(kafka.bootstrap.clone()),
         registry: Some(registry.url.clone()),
         // An index entry of Postgres has at most a third of a page; a key far beyond is refused however well it compresses.
         longest_key: Some(4_000),
         // Of Headwater's members of a group.
+        session_ms: 10_000,
+    }
+}
+
+/// `own` is also the keyspace's name: it was made for the run.
+fn kafka_cassandra(servers: &Servers, own: &str) -> Profile {
+    let Servers { kafka, registry, cassandra, .. } = servers;
+    let (user, datacenter) = (&cassandra.user, &cassandra.datacenter);
+    let password = cassandra.password_file.display();
+    // Without TLS, so that the proxy sees what is written.
+    let config = format!(
+        "log:\n  kafka:\n    brokers: \"{}\"\nregistry:\n  url: \"{}\"\nstores:\n  operational:\n    cassandra:\n      \
+         nodes: [\"${{{STORE_ADDRESS}}}\"]\n      datacenter: {datacenter}\n      user: {user}\n      \
+         password_file: \"{password}\"\n      keyspace: {own}\nblobs:\n  folder: data/blobs\n",
+        kafka.bootstrap, registry.url,
+    );
+    Profile {
+        config,
+        variables: Vec::new(),
+        store: Some(cassandra.address.clone()),
+        // There are no transactions: a topic is named where positions and parked records are written.
+        commit: format!("document_{own}").into_bytes(),
+        kafka: Some(kafka.bootstrap.clone()),
+        registry: Some(registry.url.clone()),
+        longest_key: None,
         session_ms: 10_000,
     }
 }

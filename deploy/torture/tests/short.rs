@@ -31,3 +31,8 @@ async fn the_embedded_default_survives() {
 async fn kafka_and_postgres_survive() {
     survives(Stack::KafkaPostgres, 2, 8).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_and_cassandra_survive() {
+    survives(Stack::KafkaCassandra, 3, 8).await;
+}

@@ -12,12 +12,14 @@ const GRACE_SECONDS: i64 = 86_400;
 /// Cassandra's bound on a TTL: 20 years.
 const MOST_SECONDS: i64 = 20 * 365 * 86_400;
 
+/// Version, body, expiry.
+type Columns = (Option<i64>, Option<Vec<u8>>, Option<i64>);
+
 pub(super) async fn read(connection: &Connection, kind: &str, key: &[u8]) -> Result<Option<Claim>, StoreError> {
     let cql =
         format!("SELECT version, body, expires_at_ms FROM {} WHERE kind = ? AND key = ?", connection.name("_claims"));
     // What is left of a claim that was dropped has no version.
-    let found: Option<(Option<i64>, Option<Vec<u8>>, Option<i64>)> =
-        connection.first_settled(&cql, (kind, key), "reading a claim").await?;
+    let found: Option<Columns> = connection.first_settled(&cql, (kind, key), "reading a claim").await?;
     Ok(found.and_then(|(version, body, expires_at_ms)| {
         Some(Claim { version: version?, body: body.unwrap_or_default(), expires_at_ms })
     }))

@@ -234,6 +234,8 @@ pub(super) async fn keys(
     Ok(rows.into_iter().filter_map(marker).collect())
 }
 
+type FoundColumns = (String, i32, i8, Vec<u8>, Option<i64>, Option<i64>);
+
 struct Found {
     topic: String,
     partition: i32,
@@ -254,8 +256,7 @@ async fn takeovers_and_markers(
     );
     // What was written on a condition is settled first.
     let settle = (topology, i64::from(generation));
-    let found: Vec<(String, i32, i8, Vec<u8>, Option<i64>, Option<i64>)> =
-        connection.all_settled(&cql, settle, "reading parked keys").await?;
+    let found: Vec<FoundColumns> = connection.all_settled(&cql, settle, "reading parked keys").await?;
     let found = found.into_iter().map(|(topic, partition, kind, key, first, count)| Found {
         topic,
         partition,

@@ -48,7 +48,7 @@ impl Drop for Keyspace {
     fn drop(&mut self) {
         let cql = format!("DROP KEYSPACE IF EXISTS {}", self.name);
         let cassandra = self.cassandra.clone();
-        let work = async move { session(&cassandra).await.query_unpaged(cql, ()).await.map(drop) };
+        let work = async move { session(&cassandra).await.query_unpaged(cql, ()).await.map(drop).map_err(Box::new) };
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let dropped = std::thread::spawn(move || runtime().block_on(work)).join();
         if !std::thread::panicking() {
