@@ -97,7 +97,7 @@ pub async fn run(
             }
             Ended::Widened => continue,
             Ended::Rebalanced => {
-                tracing::info!(topology, "partitions came or went; starting again from the stored positions");
+                tracing::debug!(topology, "partitions came or went; starting again from the stored positions");
                 continue;
             }
             Ended::Narrowed(problem) => {
