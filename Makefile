@@ -7,8 +7,10 @@ HEADWATER := target/debug/headwater
 
 STACK ?= embedded kafka-postgres
 MINUTES ?= 10
+EVENTS ?= 200000
+ROUNDS ?= 3
 
-.PHONY: help up build tools test torture lint fuzz bench release clean-data servers servers-down servers-clean servers-status
+.PHONY: help up build tools test torture lint fuzz bench bench-servers release clean-data servers servers-down servers-clean servers-status
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -63,6 +65,12 @@ fuzz: tools ## malformed messages against the decoder, for FUZZ_SECONDS
 bench: release ## criterion's benches, then whole paths; see BENCHMARKS.md
 	$(CARGO) bench --locked --workspace --benches
 	target/release/headwater bench
+
+# EVENTS=n and ROUNDS=n say how many of each. The keyspace that the profile names must be there: the run's are made like it.
+bench-servers: tools ## whole paths on the servers of `make servers`, beside a loop written by hand; see BENCHMARKS.md
+	$(CARGO) build --locked --release --package headwater --package headwater-benches
+	@eval "$$(deploy/dev/servers env)" && target/release/headwater --config deploy/dev/headwater.yaml bench \
+		--events $(EVENTS) --rounds $(ROUNDS) --by-hand target/release/headwater-by-hand
 
 release: tools ## an optimised program, at target/release/headwater
 	$(CARGO) build --locked --release --package headwater

@@ -6,7 +6,7 @@
 //! the lane's topics, with views that were just made, so that topics are made once and not for each test.
 
 mod lane;
-mod scratch;
+pub(crate) mod scratch;
 mod session;
 
 use std::path::Path;
@@ -32,6 +32,9 @@ use scratch::Scratch;
 /// How many tests run at a time. More make the servers busier and the run hardly shorter.
 const LANES: usize = 4;
 
+/// What every scratch name begins with.
+const PREFIX: &str = "headwater-test";
+
 /// How the tests are run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -56,7 +59,7 @@ pub(crate) async fn run(
     let started = Instant::now();
     let project = Arc::new(project);
     let lanes = LANES.min(chosen.len());
-    let mut scratch = Scratch::open(&project, profile, lanes).await?;
+    let mut scratch = Scratch::open(&project, profile, lanes, PREFIX).await?;
     // Not left half made by Ctrl-C: what was begun is known, and dropped.
     let ran = match scratch.make(&project, terms.patience).await {
         Ok(_) if stop.is_cancelled() => Ok(None),

@@ -9,7 +9,7 @@ use crate::failure::{Answer, Failure};
 use crate::output::{self, Output};
 
 /// The file that makes a folder a project.
-const PROJECT_FILE: &str = "headwater.yaml";
+pub(crate) const PROJECT_FILE: &str = "headwater.yaml";
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Every command")]

@@ -17,7 +17,10 @@ use headwater_schemas::topic::Topic;
 use headwater_views::Store;
 
 use crate::failure::Failure;
-pub(crate) use open::{data_folder, log, log_folder, postgres_options, registry, registry_folder, store, store_files};
+pub(crate) use open::{
+    cassandra_options, data_folder, kafka_options, log, log_folder, postgres_options, registry, registry_folder, store,
+    store_files,
+};
 
 pub(crate) struct Environment {
     pub(crate) project: Project,

@@ -26,7 +26,7 @@ pub(super) const SCHEDULES: [&str; 3] = ["plainly", "with a worker that takes ov
 const ROWS: usize = 100_000;
 
 /// The ids of a topic's events, by its name.
-pub(super) type Ids = HashMap<String, Vec<SchemaId>>;
+pub(crate) type Ids = HashMap<String, Vec<SchemaId>>;
 
 pub(super) struct Lane {
     pub(super) log: Log,

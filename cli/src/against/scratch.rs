@@ -1,7 +1,7 @@
 //! What is made for a run and dropped after it: topics and groups in the log, subjects in the registry, stores.
 //!
-//! Every name begins with the run's own, `headwater-test-` and twelve digits, so that rights can be given by that prefix and
-//! whatever a kill -9 leaves is found by it.
+//! Every name begins with the run's own, `headwater-test-` (of the bench, `headwater-bench-`) and twelve digits, so that rights
+//! can be given by that prefix and whatever a kill -9 leaves is found by it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,15 +17,15 @@ use headwater_schemas::topic::{Event, Topic};
 use headwater_schemas::wire::SchemaId;
 use headwater_views::Store;
 
-use super::lane::{Ids, Lane};
+pub(crate) use super::lane::Ids;
+use super::lane::Lane;
 use crate::environment;
 use crate::failure::Failure;
 use crate::output::note;
 
-/// What every scratch name begins with.
-const PREFIX: &str = "headwater-test";
-
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
+    /// What its name begins with, by which rights are given: `headwater-test`.
+    prefix: &'static str,
     /// `headwater-test-0123456789ab`
     name: String,
     /// The configuration that names where all of it is.
@@ -45,10 +45,10 @@ pub(super) struct Scratch {
 
 /// Groups of the log that are to be forgotten.
 #[derive(Clone, Default)]
-pub(super) struct Groups(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Groups(Arc<Mutex<Vec<String>>>);
 
 impl Groups {
-    pub(super) fn note(&self, topology: &Topology, generation: u32) {
+    pub(crate) fn note(&self, topology: &Topology, generation: u32) {
         let group = headwater_runner::group(&topology.name, generation);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(group);
     }
@@ -60,8 +60,13 @@ impl Groups {
 
 impl Scratch {
     /// Reaches the log and the registry; makes nothing on them.
-    pub(super) async fn open(project: &Project, profile: &Path, lanes: usize) -> Result<Self, Failure> {
-        let name = format!("{PREFIX}-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
+    pub(crate) async fn open(
+        project: &Project,
+        profile: &Path,
+        lanes: usize,
+        prefix: &'static str,
+    ) -> Result<Self, Failure> {
+        let name = format!("{prefix}-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
         let config = &project.config;
         let files = matches!(config.log, LogConfig::Embedded(_))
             || matches!(config.registry, RegistryConfig::Embedded(_))
@@ -96,32 +101,33 @@ impl Scratch {
         let is_log_embedded = matches!(log_config, LogConfig::Embedded(_));
         let (topics, subjects, stores, groups) = Default::default();
         let profile = profile.to_owned();
-        Ok(Self { name, profile, folder, is_log_embedded, log, registry, lanes, topics, subjects, stores, groups })
+        Ok(Self {
+            prefix,
+            name,
+            profile,
+            folder,
+            is_log_embedded,
+            log,
+            registry,
+            lanes,
+            topics,
+            subjects,
+            stores,
+            groups,
+        })
     }
 
     /// Makes all that the tests need. Where that fails, what was made is known and dropped by [`Scratch::drop_all`].
     pub(super) async fn make(&mut self, project: &Project, patience: Duration) -> Result<Vec<Lane>, Failure> {
         let mut lanes = Vec::new();
         let ids = Arc::new(self.register(&project.topics).await?);
-        let mut specs = Vec::new();
-        for lane in 0..self.lanes {
-            for topic in &project.topics {
-                let name = self.topic(lane, &topic.name);
-                // Kept for ever: a test's events are as old as it says.
-                specs.push(TopicSpec { name, partitions: topic.partitions, retention_days: None });
-            }
-        }
-        self.topics = specs.iter().map(|spec| spec.name.clone()).collect();
-        try_join_all(specs.iter().map(|spec| self.log.ensure_topic(spec))).await.map_err(|error| {
-            Failure::because("the scratch topics cannot be made", &error)
-                .mend(format!("The user of `log:` needs the right to create topics whose names begin with {PREFIX}-"))
-        })?;
+        let lane_topics = |lane| project.topics.iter().map(move |topic| (lane, topic));
+        let names: Vec<(usize, &Arc<Topic>)> = (0..self.lanes).flat_map(lane_topics).collect();
+        self.make_topics(&names).await?;
         for number in 0..self.lanes {
             let mut stores = Vec::new();
-            for (index, (name, config)) in project.config.stores.iter().enumerate() {
-                let scratch = self.store(number, index, config);
-                let store = environment::store(project, name, &scratch).await?;
-                self.stores.push((scratch, store.clone()));
+            for (index, (name, _)) in project.config.stores.iter().enumerate() {
+                let (_, store) = self.make_store(project, number, index).await?;
                 stores.push((name.clone(), store));
             }
             lanes.push(Lane {
@@ -136,6 +142,48 @@ impl Scratch {
             });
         }
         Ok(lanes)
+    }
+
+    /// Makes lanes' topics.
+    pub(crate) async fn make_topics(&mut self, topics: &[(usize, &Arc<Topic>)]) -> Result<(), Failure> {
+        let spec = |&(lane, topic): &(usize, &Arc<Topic>)| {
+            let name = self.topic(lane, &topic.name);
+            // Kept for ever: a test's events are as old as it says.
+            TopicSpec { name, partitions: topic.partitions, retention_days: None }
+        };
+        let specs: Vec<TopicSpec> = topics.iter().map(spec).collect();
+        self.topics.extend(specs.iter().map(|spec| spec.name.clone()));
+        let made = try_join_all(specs.iter().map(|spec| self.log.ensure_topic(spec))).await;
+        made.map(drop).map_err(|error| {
+            let right = "The user of `log:` needs the right to create topics whose names begin with";
+            Failure::because("the scratch topics cannot be made", &error).mend(format!("{right} {}-", self.prefix))
+        })
+    }
+
+    /// Makes a lane's store like one of the profile's, and says where it is.
+    pub(crate) async fn make_store(
+        &mut self,
+        project: &Project,
+        lane: usize,
+        index: usize,
+    ) -> Result<(StoreConfig, Store), Failure> {
+        let (name, config) = &project.config.stores[index];
+        let scratch = self.store(lane, index, config);
+        let store = environment::store(project, name, &scratch).await?;
+        self.stores.push((scratch.clone(), store.clone()));
+        Ok((scratch, store))
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// `headwater-test-0123456789ab-2-document`
@@ -178,21 +226,25 @@ impl Scratch {
         if !same {
             return Err(defect());
         }
-        let renamed = |topology: Arc<Topology>| {
-            let mut topology = Arc::into_inner(topology).ok_or_else(defect)?;
-            topology.name = format!("{}-{lane}-{}", self.name, topology.name);
-            for plan in &mut topology.topics {
-                let mut topic = Topic::clone(&plan.topic);
-                topic.name = self.topic(lane, &topic.name);
-                plan.topic = Arc::new(topic);
-            }
-            Ok(Arc::new(topology))
-        };
-        topologies.into_iter().map(renamed).collect()
+        topologies.into_iter().map(|topology| self.renamed(lane, topology).ok_or_else(defect)).collect()
+    }
+
+    /// A topology under the lane's names; None where somebody else holds on to it.
+    pub(crate) fn renamed(&self, lane: usize, topology: Arc<Topology>) -> Option<Arc<Topology>> {
+        let mut topology = Arc::into_inner(topology)?;
+        topology.name = format!("{}-{lane}-{}", self.name, topology.name);
+        for plan in &mut topology.topics {
+            let mut topic = Topic::clone(&plan.topic);
+            topic.name = self.topic(lane, &topic.name);
+            plan.topic = Arc::new(topic);
+        }
+        Some(Arc::new(topology))
     }
 
     /// The ids of all events' schemas, by topic and event: what stands in front of a real producer's records.
-    async fn register(&mut self, topics: &[Arc<Topic>]) -> Result<Ids, Failure> {
+    pub(crate) async fn register(&mut self, topics: &[Arc<Topic>]) -> Result<Ids, Failure> {
+        let prefix = self.prefix;
+        let refused = |error| refused(error, prefix);
         let subject = |topic: &Topic, event: &Event| format!("{}-{}", self.name, topic.subject(event));
         let each = topics.iter().flat_map(|topic| topic.events.iter().map(move |event| (topic, event)));
         let wanted: Vec<(&Arc<Topic>, &Event, String)> =
@@ -247,7 +299,7 @@ impl Scratch {
     ///
     /// # Errors
     /// What is left, and why.
-    pub(super) async fn drop_all(&self) -> Result<(), Failure> {
+    pub(crate) async fn drop_all(&self) -> Result<(), Failure> {
         let mut left = Vec::new();
         if !self.is_log_embedded {
             let deleted = join_all(self.topics.iter().map(|topic| self.log.delete_topic(topic))).await;
@@ -278,7 +330,7 @@ impl Scratch {
         if left.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(format!("what was made for the tests could not be dropped: {}", left.join("; ")))
+        Err(Failure::new(format!("what was made for the run could not be dropped: {}", left.join("; ")))
             .mend(format!("Drop by hand what is named {}…", self.name)))
     }
 
@@ -295,12 +347,12 @@ fn remove(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::because(format!("the folder {} cannot be removed", folder.display()), &error))
 }
 
-fn refused(error: RegistryError) -> Failure {
+fn refused(error: RegistryError, prefix: &str) -> Failure {
     let failure = Failure::because("the schemas cannot be registered under scratch subjects", &error);
     match error {
         RegistryError::Unreachable { .. } | RegistryError::Corrupt { .. } => failure.mend("See `registry:` in the profile."),
         RegistryError::Denied { .. } => failure.mend(format!(
-            "See `registry:` in the profile; its user needs the right to write and delete subjects that begin with {PREFIX}-"
+            "See `registry:` in the profile; its user needs the right to write and delete subjects that begin with {prefix}-"
         )),
         _ => failure,
     }

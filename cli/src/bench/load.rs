@@ -8,13 +8,16 @@ use clap::ValueEnum;
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_log::{NewRecord, TopicSpec};
+use headwater_schemas::registry::Registry;
 use headwater_schemas::topic::Topic;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::Source;
+use super::path::Source;
+use crate::against::scratch::Ids;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::records;
 
@@ -53,10 +56,14 @@ impl Load {
         }
     }
 
-    /// The topology that folds it: the project's own, or that of the orders, laid out under `folder`.
-    pub(super) fn topology(self, project: &Project, folder: &Path) -> Result<Arc<Topology>, Failure> {
+    /// The topology that folds it: the project's own, or that of the orders, laid out under `folder`. Read anew each time,
+    /// for one that is renamed is renamed for good.
+    pub(super) fn topology(self, context: &Context, folder: &Path) -> Result<Arc<Topology>, Failure> {
         match self {
-            Load::Documents => named(project, "document"),
+            Load::Documents => {
+                let project = context.load().map_err(|report| Failure::new(report.to_string()))?;
+                named(&project, "document")
+            }
             Load::Orders => {
                 let folder = folder.join("orders");
                 for (name, text) in ORDERS {
@@ -71,30 +78,52 @@ impl Load {
         }
     }
 
-    /// Writes the events to the log.
-    pub(super) async fn fill(self, source: &Source) -> Result<(), Failure> {
-        let cannot = |error: &dyn std::error::Error| Failure::because("the events cannot be written", error);
+    /// The ids of its events' schemas.
+    pub(super) async fn register(self, topology: &Topology, registry: &Registry) -> Result<Ids, Failure> {
+        let mut ids = Ids::new();
+        for topic in topology.topics.iter().map(|plan| &plan.topic) {
+            let of_topic = ids.entry(topic.name.clone()).or_default();
+            for event in &topic.events {
+                let id = registry.register(&topic.subject(event), &event.schema).await;
+                of_topic.push(id.map_err(|error| Failure::because("the registry does not answer", &error))?);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Makes the topics under the names that the topology has for them.
+    pub(super) async fn make_topics(self, source: &Source) -> Result<(), Failure> {
         for plan in &source.topology.topics {
             let topic = &plan.topic;
             let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
-            source.log.ensure_topic(&spec).await.map_err(|error| cannot(&error))?;
+            source.log.ensure_topic(&spec).await.map_err(|error| unwritable(&error))?;
         }
+        Ok(())
+    }
+
+    /// Writes the events to the log.
+    pub(super) async fn fill(self, source: &Source) -> Result<(), Failure> {
         let mut random = StdRng::seed_from_u64(SEED);
         let mut documents = Documents::default();
         let mut batch = Vec::with_capacity(BATCH);
         for index in 0..source.events {
-            let (topic, event, fields) = match self {
+            let (declared, event, fields) = match self {
                 Load::Documents => documents.next(&mut random, index),
                 Load::Orders => ("order", "OrderPlaced", order(&mut random, index)),
             };
-            batch.push(record(source, event, &fields).await?);
+            let (topic, record) = record(source, declared, event, &fields)?;
+            batch.push(record);
             if batch.len() == BATCH || index + 1 == source.events {
                 let records = std::mem::take(&mut batch);
-                source.log.append_all(topic, records).await.map_err(|error| cannot(&error))?;
+                source.log.append_all(&topic.name, records).await.map_err(|error| unwritable(&error))?;
             }
         }
         Ok(())
     }
+}
+
+fn unwritable(error: &dyn std::error::Error) -> Failure {
+    Failure::because("the events cannot be written", error)
 }
 
 fn named(project: &Project, name: &str) -> Result<Arc<Topology>, Failure> {
@@ -161,20 +190,22 @@ fn at(index: usize) -> String {
     records::time_text((START_S + index as i64) * 1000)
 }
 
-async fn record(source: &Source, name: &str, fields: &Json) -> Result<NewRecord, Failure> {
-    let topic: &Topic =
-        &source.topology.topics.iter().find(|plan| plan.topic.event(name).is_some()).ok_or_else(missing)?.topic;
-    let event = topic.event(name).ok_or_else(missing)?;
-    let id = source.registry.register(&topic.subject(event), &event.schema).await;
-    let id = id.map_err(|error| Failure::because("the registry does not answer", &error))?;
-    let fields = fields.as_object().ok_or_else(missing)?;
+/// An event as a record, and the topic it goes to. `declared`: the topic's name in the declarations.
+fn record<'s>(
+    source: &'s Source,
+    declared: &str,
+    name: &str,
+    fields: &Json,
+) -> Result<(&'s Topic, NewRecord), Failure> {
+    let topics = source.topology.topics.iter().map(|plan| plan.topic.as_ref());
+    let topic: &Topic = topics.into_iter().find(|topic| topic.event(name).is_some()).ok_or_else(missing)?;
+    let index = topic.events.iter().position(|event| event.name == name).ok_or_else(missing)?;
+    let (event, id) = (&topic.events[index], source.ids.get(declared).and_then(|ids| ids.get(index)));
+    let (id, fields) = (*id.ok_or_else(missing)?, fields.as_object().ok_or_else(missing)?);
     let (value, payload) =
         records::payload(&event.schema, id, fields).map_err(|problems| Failure::new(problems.join("; ")))?;
-    Ok(NewRecord {
-        key: Some(topic.message_key(event, &value).into()),
-        payload: Some(payload.into()),
-        ..NewRecord::default()
-    })
+    let (key, payload) = (Some(topic.message_key(event, &value).into()), Some(payload.into()));
+    Ok((topic, NewRecord { key, payload, ..NewRecord::default() }))
 }
 
 fn missing() -> Failure {

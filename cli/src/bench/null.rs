@@ -1,19 +1,21 @@
-//! A fold without a store: decode and fold alone, a partition after the other. Rows are kept only where the fold reads
+//! A fold without a store: decode and fold alone, of records taken as a worker takes them. Rows are kept only where the fold reads
 //! them back, as any store would have to; what is never read is dropped, unless the rows are to be digested.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use headwater_engine::batch::{Batch, Decoder, Positions, Record};
 use headwater_engine::fold::{Fold, Step};
 use headwater_engine::plan::Topology;
 use headwater_engine::table::{Key, Row, Table, ViewWrites};
-use headwater_log::{Offset, Partition};
+use headwater_log::{Consumer, Delivery, Offset, Partition};
 use headwater_schemas::Value;
 use rustc_hash::FxHashMap;
 
-use super::Source;
 use super::meter::thread_cpu;
+use super::path::Source;
 use crate::failure::Failure;
 
 /// As the runner's.
@@ -44,7 +46,7 @@ pub(super) struct Rows<'t> {
 
 /// Reads the whole log and drops it: what the other paths pay for their events.
 pub(super) async fn read(source: &Source) -> Result<(), Failure> {
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source).await?;
     while !reader.next().await?.is_empty() {}
     Ok(())
 }
@@ -56,7 +58,7 @@ pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Fa
     let views = topology.views.iter().map(|_| View { kept: keep_all, ..View::default() }).collect();
     let mut rows = Rows { topology, views, written: 0, folding: Duration::ZERO };
     let mut next = Positions::new();
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source).await?;
     loop {
         let records = reader.next().await?;
         if records.is_empty() {
@@ -73,39 +75,60 @@ pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Fa
     }
 }
 
-/// Reads the partitions of every topic, one after another.
+/// Reads every topic as a worker does, as the only member of a group.
 struct Reader<'s> {
     source: &'s Source,
-    /// The partitions left, and where the last of them is read on.
-    left: Vec<(usize, Partition)>,
-    from: Offset,
+    consumer: Consumer,
+    /// Where partitions end that are not read yet.
+    left: HashMap<(usize, Partition), Offset>,
 }
 
 impl<'s> Reader<'s> {
-    fn new(source: &'s Source) -> Self {
-        let topics = source.topology.topics.iter().enumerate();
-        let partitions = topics.flat_map(|(topic, plan)| {
-            let count = i32::try_from(plan.topic.partitions).unwrap_or(i32::MAX);
-            (0..count).map(move |partition| (topic, Partition(partition)))
-        });
-        Self { source, left: partitions.collect(), from: Offset(0) }
+    async fn new(source: &'s Source) -> Result<Self, Failure> {
+        let mut left = HashMap::new();
+        for (topic, extents) in source.ends().await?.into_iter().enumerate() {
+            let some = extents.into_iter().filter(|extent| extent.end > extent.earliest);
+            left.extend(some.map(|extent| ((topic, extent.partition), extent.end)));
+        }
+        let names: Vec<String> = source.topology.topics.iter().map(|plan| plan.topic.name.clone()).collect();
+        // Generations begin at 1.
+        let group = headwater_runner::group(&source.topology.name, 0);
+        if let Some(groups) = &source.groups {
+            groups.note(&source.topology, 0);
+        }
+        let consumer = source.log.consumer(&group, &names).await.map_err(|error| unreadable(&error))?;
+        Ok(Self { source, consumer, left })
     }
 
     /// The next records; none after the last.
     async fn next(&mut self) -> Result<Vec<Record>, Failure> {
-        while let Some(&(topic, partition)) = self.left.last() {
-            let name = &self.source.topology.topics[topic].topic.name;
-            let read = self.source.log.read(name, partition, self.from, BATCH_RECORDS, BATCH_BYTES).await;
-            let read = read.map_err(|error| Failure::because("the bench's log cannot be read", &error))?;
-            if let Some(last) = read.last() {
-                self.from = last.offset.next();
-                return Ok(read.into_iter().map(|record| incoming(topic, partition, record)).collect());
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while !self.left.is_empty() && records.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
+            match self.consumer.next().await.map_err(|error| unreadable(&error))? {
+                Delivery::Assigned(partitions) => {
+                    for (topic, partition) in partitions {
+                        let started = self.consumer.start(&topic, partition, Offset(0)).await;
+                        started.map_err(|error| unreadable(&error))?;
+                    }
+                }
+                Delivery::Revoked(_) => return Err(Failure::new("the bench has lost partitions of its own topics")),
+                Delivery::Records { topic, partition, records: delivered, next, .. } => {
+                    let Some((topic, _)) = self.source.topology.topic(&topic) else { continue };
+                    if self.left.get(&(topic, partition)).is_some_and(|end| next >= *end) {
+                        self.left.remove(&(topic, partition));
+                    }
+                    bytes +=
+                        delivered.iter().map(|record| record.payload.as_ref().map_or(0, Bytes::len)).sum::<usize>();
+                    records.extend(delivered.into_iter().map(|record| incoming(topic, partition, record)));
+                }
             }
-            self.left.pop();
-            self.from = Offset(0);
         }
-        Ok(Vec::new())
+        Ok(records)
     }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::because("the bench's log cannot be read", error)
 }
 
 fn incoming(topic: usize, partition: Partition, record: headwater_log::Record) -> Record {

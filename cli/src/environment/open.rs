@@ -72,7 +72,7 @@ pub(crate) async fn log(project: &Project, config: &LogConfig) -> Result<Log, Fa
     }
 }
 
-fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions, Failure> {
+pub(crate) fn kafka_options(project: &Project, kafka: &KafkaConfig) -> Result<KafkaOptions, Failure> {
     let mut options = KafkaOptions::new(resolve(&kafka.brokers, "log.kafka.brokers")?);
     // Well below the command API's own, which counts from when an event is noted: after that one, whoever comes next looks
     // for the event, and nothing may land behind that search.
@@ -168,7 +168,11 @@ pub(crate) async fn store(project: &Project, name: &str, config: &StoreConfig) -
     }
 }
 
-fn cassandra_options(project: &Project, name: &str, cassandra: &CassandraConfig) -> Result<CassandraOptions, Failure> {
+pub(crate) fn cassandra_options(
+    project: &Project,
+    name: &str,
+    cassandra: &CassandraConfig,
+) -> Result<CassandraOptions, Failure> {
     let place = |setting: &str| format!("stores.{name}.cassandra.{setting}");
     let mut nodes = Vec::new();
     for template in &cassandra.nodes {
