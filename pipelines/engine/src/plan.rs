@@ -9,6 +9,7 @@ mod compile;
 mod derived;
 mod describe;
 mod events;
+mod retain;
 mod scope;
 
 use std::sync::Arc;
