@@ -219,7 +219,8 @@ mod tests {
                 partition: 0,
                 clustering: vec![],
                 state: vec![],
-                fed: Feeding::ByOne,
+                fed: headwater_engine::table::Feeding::ByOne,
+                retain: None,
             };
             let is_json = matches!(Cell::of_column(&table, 0), Cell::Json(_));
             assert_eq!(is_json, crate::shape::is_nested(&ty), "{ty}");
