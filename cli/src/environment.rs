@@ -127,7 +127,7 @@ impl Environment {
                 Failure::because(format!("what is deployed of {} cannot be read", topology.name), &error)
             })?;
             if let Some(active) = active {
-                let current = active.fingerprint == topology.fingerprint();
+                let current = active.fingerprint == topology.fingerprint(store.keeps_parts());
                 let deployed =
                     Deployed { topology: topology.clone(), generation: active.generation, store: store.clone() };
                 found.push((deployed, current));

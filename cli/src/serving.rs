@@ -184,7 +184,8 @@ fn router(
     let blobs = blobs(&folder)?;
     if roles.queries {
         let served = |deployed: &Deployed| {
-            let served = Served { store: deployed.store.clone(), fingerprint: deployed.topology.fingerprint() };
+            let fingerprint = deployed.topology.fingerprint(deployed.store.keeps_parts());
+            let served = Served { store: deployed.store.clone(), fingerprint };
             (deployed.topology.name.clone(), served)
         };
         let api = QueryApi {

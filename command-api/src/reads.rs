@@ -6,8 +6,9 @@ use headwater_engine::plan::Topology;
 use headwater_engine::table::{Key, Row, Table};
 use headwater_http::Problem;
 use headwater_http::wait::{After, Target, reflected};
-use headwater_views::{PageRequest, ParkedFilter, Store, StoredPosition};
+use headwater_views::{PageRequest, ParkedFilter, Snapshot, Store, StoredPosition};
 
+use crate::claims::now_ms;
 use crate::flight::{Place, busy};
 
 /// Commits of other processes show only by asking; this often.
@@ -79,17 +80,21 @@ impl<'a> Reads<'a> {
         }
     }
 
-    /// The row of this key.
+    /// The row of this key, if readers see it.
     pub(crate) async fn row(&self, table: &Table, key: Key) -> Result<Option<Row>, Problem> {
-        let rows = self.store.get(table, self.generation, &[key]).await?;
+        let rows = self.now().await?.get(table, self.generation, &[key]).await?;
         Ok(rows.into_iter().next().flatten().filter(|row| !row.hidden))
+    }
+
+    async fn now(&self) -> Result<Snapshot, Problem> {
+        Ok(self.store.snapshot().await?.at(now_ms()))
     }
 
     /// The keys of the first rows of a partition.
     pub(crate) async fn owners(&self, table: &Table, partition: &Key) -> Result<Vec<Key>, Problem> {
         // Two: one may be the caller's own.
         let page = PageRequest { partition: partition.to_vec(), after: None, limit: 2 };
-        let rows = self.store.page(table, self.generation, &page).await?;
+        let rows = self.now().await?.page(table, self.generation, &page).await?;
         let rows = rows.iter().filter(|row| !row.hidden);
         Ok(rows.map(|row| row.values[table.partition..table.key_len()].into()).collect())
     }

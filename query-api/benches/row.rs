@@ -53,7 +53,7 @@ async fn fill(store: &Store, topology: &Topology) {
         generation: GENERATION,
         tables: topology.views.iter().map(|view| view.table.clone()).collect(),
         declaration: String::new(),
-        fingerprint: topology.fingerprint(),
+        fingerprint: topology.fingerprint(false),
     };
     store.create(&deployment).await.expect("deployed");
     let position = RowPosition { partition: 0, offset: 0 };
@@ -109,7 +109,7 @@ fn rows(criterion: &mut Criterion) {
     runtime.block_on(fill(&store, &topology));
     let keys = Keys::ephemeral().expect("keys");
     let limits = Limits::default();
-    let served = Served { store: store.clone(), fingerprint: topology.fingerprint() };
+    let served = Served { store: store.clone(), fingerprint: topology.fingerprint(false) };
     let blobs = tempfile::tempdir().expect("a folder");
     let api = QueryApi {
         queries: project.queries.clone(),

@@ -39,7 +39,7 @@ pub struct QueryApi {
     pub blobs: Arc<dyn ObjectStore>,
     pub keys: Keys,
     pub limits: Limits,
-    /// Tells which time bucket a walk starts from.
+    /// Tells which time bucket a walk starts from, and which rows are past their `retain`.
     pub clock: fn() -> SystemTime,
 }
 

@@ -1,6 +1,7 @@
 //! One moment of the stores that a query reads: the generation pinned, the positions read before the rows.
 //!
-//! Views that a query joins may be of other topologies, in the same store or in others; each store is one snapshot.
+//! Views that a query joins may be of other topologies, in the same store or in others; each store is one snapshot. Of
+//! rows that are shown for some days only, all are judged by one look at the clock.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use headwater_engine::table::{Key, Row, Table};
 use headwater_http::wait::{Target, reflected, token_of};
 use headwater_http::{PositionToken, Problem, wait::After};
 use headwater_views::{PageRequest, Snapshot};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::{QueryApi, Served};
 
@@ -22,18 +23,24 @@ pub(crate) struct Reading {
     generations: Vec<(String, u32)>,
     /// What the rows reflect, at least.
     pub(crate) token: PositionToken,
+    now_ms: i64,
 }
 
 impl Reading {
     /// Waits for what the request asks to be reflected, then opens the snapshots.
     pub(crate) async fn open(api: &QueryApi, query: &Query, after: Option<&After>) -> Result<Self, Problem> {
-        let mut reading = Self { snapshots: Vec::new(), generations: Vec::new(), token: PositionToken::new() };
+        let (snapshots, generations, token) = (Vec::new(), Vec::new(), PositionToken::new());
+        let mut reading = Self { snapshots, generations, token, now_ms: 0 };
         for topology in topologies(query) {
             let served = served(api, &topology.name)?;
             let waited_for = match after {
                 Some(after) => Some(wait(served, &topology, after).await?),
                 None => None,
             };
+            if reading.snapshots.is_empty() {
+                // After the wait: what is past by then is not shown.
+                reading.now_ms = now_ms(api);
+            }
             let generation = reading.pin(served, &topology).await?;
             // The views were replaced between the wait and the snapshot, and may not reflect it.
             if waited_for.is_some_and(|waited_for| waited_for != generation) {
@@ -45,7 +52,7 @@ impl Reading {
 
     async fn pin(&mut self, served: &Served, topology: &Topology) -> Result<u32, Problem> {
         if !self.snapshots.iter().any(|(store, _)| *store == topology.store) {
-            self.snapshots.push((topology.store.clone(), served.store.snapshot().await?));
+            self.snapshots.push((topology.store.clone(), served.store.snapshot().await?.at(self.now_ms)));
         }
         let snapshot = self.snapshot(&topology.store)?;
         let active = snapshot.active(&topology.name).await?;
@@ -89,6 +96,10 @@ impl Reading {
         let snapshot = self.snapshots.iter_mut().find(|(name, _)| name == store).map(|(_, snapshot)| snapshot);
         snapshot.ok_or_else(|| Problem::internal("a store has no snapshot"))
     }
+}
+
+fn now_ms(api: &QueryApi) -> i64 {
+    (api.clock)().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Those that the query reads, each once.

@@ -37,6 +37,7 @@ fn table() -> Table {
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

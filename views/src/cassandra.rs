@@ -14,11 +14,14 @@
 //! Timestamps are offsets, small numbers: a `DELETE` or `UPDATE` by hand carries a clock's and hides the row from the
 //! pipeline for good, until the topology is folded anew. Guards are kept for [`CassandraOptions::guards`]: a worker that
 //! was frozen for longer must not wake up.
+//!
+//! Rows that are shown for some days (`retain`), and of which nothing is made again, are written with a time to live: what
+//! is left of those days. Where nothing is left they are written as what is gone.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use headwater_engine::table::{Key, Row, Table};
 use secrecy::SecretString;
@@ -37,6 +40,7 @@ mod connection;
 mod fault;
 mod flush;
 mod layout;
+mod lifetime;
 mod parked;
 mod positions;
 mod read;
@@ -69,6 +73,9 @@ pub struct CassandraOptions {
     /// How long the guard of a row that is gone is kept: well past the longest freeze of a worker that is tolerated, and
     /// not longer than the tables' `gc_grace_seconds` (10 days).
     pub guards: Duration,
+    /// Tells how long a row that is kept for some days is still to live when it is written. It may run differently from
+    /// Cassandra's own and from readers': rows go a little sooner or later, and are hidden by readers' clocks.
+    pub clock: fn() -> SystemTime,
     pub limits: Limits,
 }
 
@@ -86,6 +93,7 @@ impl CassandraOptions {
             request_timeout: Duration::from_secs(10),
             concurrency: 128,
             guards: Duration::from_secs(7 * 86_400),
+            clock: SystemTime::now,
             limits: Limits::default(),
         }
     }
@@ -101,6 +109,7 @@ struct Inner {
     connection: Connection,
     concurrency: usize,
     guard_seconds: i32,
+    clock: fn() -> SystemTime,
     limits: Limits,
     layouts: Layouts,
     changed: watch::Sender<u64>,
@@ -115,6 +124,7 @@ impl CassandraStore {
             connection,
             concurrency: options.concurrency.max(1),
             guard_seconds: i32::try_from(options.guards.as_secs()).unwrap_or(i32::MAX),
+            clock: options.clock,
             limits: options.limits,
             layouts: Layouts::default(),
             changed: watch::Sender::new(0),
@@ -218,7 +228,7 @@ impl fmt::Debug for CassandraStore {
 }
 
 /// See [`Snapshot`](crate::Snapshot). Not one moment: what it reads is as it is when it is read.
-pub struct CassandraSnapshot {
+pub(crate) struct CassandraSnapshot {
     store: CassandraStore,
 }
 

@@ -17,6 +17,9 @@ use crate::{
     PositionMove, StoreError, StoredPosition, order, shape,
 };
 
+/// Rows that one sweep deletes at most.
+const SWEPT: usize = 1000;
+
 /// See [`Store::memory`](crate::Store::memory).
 #[derive(Clone)]
 pub struct MemoryStore {
@@ -216,6 +219,20 @@ impl MemoryStore {
         Ok((before - claims.len()) as u64)
     }
 
+    pub(crate) fn sweep_rows(&self, table: &Table, generation: u32, now_ms: i64) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let past = |(_, row): &(&Vec<u8>, &Row)| table.is_past(row, now_ms);
+        let keys = state.rows(table, generation)?.iter().filter(past).take(SWEPT).map(|(key, _)| key.clone());
+        let keys: Vec<Vec<u8>> = keys.collect();
+        if !keys.is_empty()
+            && let Some(rows) = Arc::make_mut(&mut state).tables.get_mut(&physical(&table.name, generation))
+        {
+            let rows = Arc::make_mut(rows);
+            keys.iter().for_each(|key| drop(rows.remove(key)));
+        }
+        Ok(keys.len() as u64)
+    }
+
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
     }
@@ -375,7 +392,7 @@ fn in_partition<'r>(
 }
 
 /// See [`Snapshot`](crate::Snapshot).
-pub struct MemorySnapshot {
+pub(crate) struct MemorySnapshot {
     state: Arc<State>,
 }
 

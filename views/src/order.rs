@@ -72,6 +72,7 @@ mod tests {
             clustering: vec![direction],
             state: Vec::new(),
             fed: Feeding::ByOne,
+            retain: None,
         }
     }
 

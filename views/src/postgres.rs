@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater_engine::table::{Key, Row, Table};
+use headwater_schemas::Value;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
@@ -40,6 +41,7 @@ mod parked;
 mod positions;
 mod read;
 mod statement;
+mod sweep;
 
 pub use facts::PostgresFacts;
 pub(crate) use flush::PostgresFlush;
@@ -184,6 +186,11 @@ impl PostgresStore {
         claims::sweep(&self.inner.connections, now_ms).await
     }
 
+    pub(crate) async fn sweep_rows(&self, table: &Table, generation: u32, horizon: &Value) -> Result<u64, StoreError> {
+        let layout = self.inner.layouts.of(table, generation);
+        sweep::rows(&self.inner.connections, &layout, horizon).await
+    }
+
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
     }
@@ -237,7 +244,7 @@ fn check_schema(schema: &str) -> Result<(), StoreError> {
 }
 
 /// See [`Snapshot`](crate::Snapshot). A read transaction, ended when it is dropped.
-pub struct PostgresSnapshot {
+pub(crate) struct PostgresSnapshot {
     store: PostgresStore,
     lease: Lease,
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_engine::table::{Key, Row, Table};
+use headwater_schemas::Value;
 use tokio::sync::watch;
 
 use crate::{
@@ -33,6 +34,7 @@ mod layout;
 mod parked;
 mod read;
 mod statement;
+mod sweep;
 
 pub(crate) use flush::SqliteFlush;
 
@@ -164,6 +166,11 @@ impl SqliteStore {
         claims::sweep(&self.inner.writer, now_ms).await
     }
 
+    pub(crate) async fn sweep_rows(&self, table: &Table, generation: u32, horizon: &Value) -> Result<u64, StoreError> {
+        let layout = self.inner.layouts.of(table, generation);
+        sweep::rows(&self.inner.writer, &layout, horizon).await
+    }
+
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
     }
@@ -202,7 +209,7 @@ impl fmt::Debug for SqliteStore {
 }
 
 /// See [`Snapshot`](crate::Snapshot). A read transaction, ended when it is dropped.
-pub struct SqliteSnapshot {
+pub(crate) struct SqliteSnapshot {
     store: SqliteStore,
     lease: Lease,
 }

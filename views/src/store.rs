@@ -4,10 +4,11 @@
 use headwater_engine::table::{Key, Row, Table, ViewWrites};
 use tokio::sync::watch;
 
-use crate::cassandra::{CassandraFlush, CassandraOptions, CassandraSnapshot, CassandraStore};
-use crate::memory::{MemoryFlush, MemorySnapshot, MemoryStore};
-use crate::postgres::{PostgresFlush, PostgresOptions, PostgresSnapshot, PostgresStore};
-use crate::sqlite::{SqliteFlush, SqliteOptions, SqliteSnapshot, SqliteStore};
+use crate::cassandra::{CassandraFlush, CassandraOptions, CassandraStore};
+use crate::memory::{MemoryFlush, MemoryStore};
+use crate::postgres::{PostgresFlush, PostgresOptions, PostgresStore};
+use crate::snapshot::{Moment, Snapshot};
+use crate::sqlite::{SqliteFlush, SqliteOptions, SqliteStore};
 use crate::{
     Active, Claim, Deployment, FlushTarget, Limits, PageRequest, Parked, ParkedFilter, ParkedKey, ParkedRecord,
     PositionMove, StoreError, StoredPosition,
@@ -31,16 +32,6 @@ pub enum Flush {
     Postgres(PostgresFlush),
     Sqlite(SqliteFlush),
     Memory(MemoryFlush),
-}
-
-/// One moment of the store, to read from. On a store without snapshots, ask for the positions before the rows: what the
-/// rows reflect is then never less than what the positions say.
-#[derive(Debug)]
-pub enum Snapshot {
-    Cassandra(CassandraSnapshot),
-    Postgres(PostgresSnapshot),
-    Sqlite(SqliteSnapshot),
-    Memory(MemorySnapshot),
 }
 
 macro_rules! each {
@@ -144,14 +135,14 @@ impl Store {
         })
     }
 
-    /// One moment of the store. It holds a connection until it is dropped.
+    /// One moment of the store, with all rows that it has. It holds a connection until it is dropped.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(match self {
-            Store::Cassandra(store) => Snapshot::Cassandra(store.snapshot()),
-            Store::Postgres(store) => Snapshot::Postgres(store.snapshot().await?),
-            Store::Sqlite(store) => Snapshot::Sqlite(store.snapshot().await?),
-            Store::Memory(store) => Snapshot::Memory(store.snapshot()),
-        })
+        Ok(Snapshot::of(match self {
+            Store::Cassandra(store) => Moment::Cassandra(store.snapshot()),
+            Store::Postgres(store) => Moment::Postgres(store.snapshot().await?),
+            Store::Sqlite(store) => Moment::Sqlite(store.snapshot().await?),
+            Store::Memory(store) => Moment::Memory(store.snapshot()),
+        }))
     }
 
     /// The rows of these keys, in their order; see [`Snapshot::get`].
@@ -213,6 +204,22 @@ impl Store {
         }
     }
 
+    /// Deletes rows of a table that are past their `retain`, a bounded number; how many. Call again until it gives 0.
+    /// Where rows are only hidden it deletes none.
+    pub async fn sweep_rows(&self, table: &Table, generation: u32, now_ms: i64) -> Result<u64, StoreError> {
+        let Some(retain) = table.retain.filter(|retain| retain.pruned) else { return Ok(0) };
+        let horizon = retain.horizon(&table.columns[retain.column].ty.ty, now_ms);
+        let swept = match self {
+            // Cassandra drops them by itself: they are written with a time to live.
+            Store::Cassandra(_) => return Ok(0),
+            Store::Postgres(store) => store.sweep_rows(table, generation, &horizon).await?,
+            Store::Sqlite(store) => store.sweep_rows(table, generation, &horizon).await?,
+            Store::Memory(store) => store.sweep_rows(table, generation, now_ms)?,
+        };
+        metrics::counter!("headwater_store_rows_pruned_total", "view" => table.name.clone()).increment(swept);
+        Ok(swept)
+    }
+
     /// Fires after each commit of a flush made through this store in this process. Commits of other processes do not
     /// show here: also poll.
     pub fn changed(&self) -> watch::Receiver<u64> {
@@ -264,36 +271,5 @@ impl Flush {
             Flush::Sqlite(flush) => flush.abandon().await,
             Flush::Cassandra(_) | Flush::Memory(_) => {}
         }
-    }
-}
-
-impl Snapshot {
-    /// The positions as of this snapshot; ask before the rows.
-    pub async fn positions(&mut self, topology: &str, generation: u32) -> Result<Vec<StoredPosition>, StoreError> {
-        each!(self, snapshot => snapshot.positions(topology, generation).await)
-    }
-
-    /// What runs, as of this snapshot.
-    pub async fn active(&mut self, topology: &str) -> Result<Option<Active>, StoreError> {
-        each!(self, snapshot => snapshot.active(topology).await)
-    }
-
-    /// The rows of these keys, in their order. A key that no row can have (text with a NUL in it, say) has none.
-    ///
-    /// # Errors
-    /// [`StoreError::KeyMismatch`] where a key has other types than the table's.
-    pub async fn get(&mut self, table: &Table, generation: u32, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
-        each!(self, snapshot => snapshot.get(table, generation, keys).await)
-    }
-
-    /// A page of one partition, in clustering order.
-    pub async fn page(&mut self, table: &Table, generation: u32, page: &PageRequest) -> Result<Vec<Row>, StoreError> {
-        each!(self, snapshot => snapshot.page(table, generation, page).await)
-    }
-
-    /// The first `limit` rows of a whole view, by partition key (ascending), then in clustering order. For tests and
-    /// comparisons: a query never scans.
-    pub async fn table_rows(&mut self, table: &Table, generation: u32, limit: usize) -> Result<Vec<Row>, StoreError> {
-        each!(self, snapshot => snapshot.table_rows(table, generation, limit).await)
     }
 }

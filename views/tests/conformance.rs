@@ -14,6 +14,8 @@ mod oracle;
 mod parking;
 #[path = "conformance/random.rs"]
 mod random;
+#[path = "conformance/retain.rs"]
+mod retain;
 #[path = "postgres/server.rs"]
 mod server;
 #[path = "conformance/shapes.rs"]
@@ -94,6 +96,7 @@ pub(crate) fn versions() -> Table {
         clustering: vec![Direction::Descending],
         state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Count }],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn table() -> Table {
         clustering: vec![],
         state: vec![],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

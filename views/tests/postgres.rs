@@ -38,6 +38,7 @@ fn totals(shared: bool) -> Table {
         clustering: vec![Direction::Descending],
         state: vec![],
         fed,
+        retain: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn prices() -> Table {
         clustering: vec![Direction::Descending],
         state: vec![],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod compile;
 mod derived;
 mod describe;
 mod events;
+mod retain;
 mod scope;
 
 use std::sync::Arc;
@@ -190,9 +191,19 @@ pub(crate) struct AggregateSource {
 }
 
 impl Topology {
+    /// The description as a store's catalog holds it. Where rows are ordered by their events' offsets (`in_parts`), another
+    /// number of partitions is another topology: a key that moves to another partition has other offsets there.
+    pub fn described(&self, in_parts: bool) -> String {
+        let mut text = self.description.clone();
+        for topic in self.topics.iter().map(|plan| &plan.topic).filter(|_| in_parts) {
+            text.push_str(&format!("partitions {}: {}\n", topic.name, topic.partitions));
+        }
+        text
+    }
+
     /// Equal fingerprints fold equally: the description, hashed (SHA-256, in hex).
-    pub fn fingerprint(&self) -> String {
-        Sha256::digest(self.description.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    pub fn fingerprint(&self, in_parts: bool) -> String {
+        Sha256::digest(self.described(in_parts).as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The index and the view of this name.

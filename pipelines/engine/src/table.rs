@@ -24,7 +24,24 @@ pub struct Table {
     /// Hidden accumulators and flags, in the order of [`Row::state`].
     pub state: Vec<StateColumn>,
     pub fed: Feeding,
+    /// How long rows are shown.
+    pub retain: Option<Retain>,
 }
+
+/// How long a table's rows are shown: until so many days after the time in a column. A row whose column is null is kept
+/// for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retain {
+    pub days: u32,
+    /// By [`Table::columns`]: a date (its midnight in UTC) or a timestamp.
+    pub column: usize,
+    /// Rows that are past it may be deleted by the store, whenever it likes: no later row is made of them. Otherwise they
+    /// are only hidden.
+    pub pruned: bool,
+}
+
+/// Microseconds.
+const DAY: i64 = 86_400_000_000;
 
 /// What feeds a table's rows, which tells how a store may keep them.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +167,8 @@ impl Table {
     /// partition. None where the rows are not shared.
     pub fn in_parts(&self) -> Option<Table> {
         let Feeding::ByMany(_) = &self.fed else { return None };
-        let mut table = Table { fed: Feeding::ByOne, ..self.clone() };
+        // What is shown, and for how long, is the whole row's affair.
+        let mut table = Table { fed: Feeding::ByOne, retain: None, ..self.clone() };
         let part = |(name, ty): (&str, Type)| Column { name: name.to_owned(), ty: FieldType::required(ty), doc: None };
         table.columns.splice(self.key_len()..self.key_len(), PART_COLUMNS.map(part));
         table.clustering.extend([Direction::Ascending; PART_COLUMNS.len()]);
@@ -181,9 +199,37 @@ impl Table {
         Some(Row { values, state, position: RowPosition { partition: -1, offset: version }, hidden: false })
     }
 
+    /// Whether readers no longer see the row at this time, in milliseconds since 1970.
+    pub fn is_past(&self, row: &Row, now_ms: i64) -> bool {
+        let until = self.retain.and_then(|retain| retain.until(&row.values[retain.column]));
+        until.is_some_and(|until| until <= now_ms.saturating_mul(1000))
+    }
+
     /// The index and the column of this name.
     pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
         self.columns.iter().enumerate().find(|(_, column)| column.name == name)
+    }
+}
+
+impl Retain {
+    /// When a row with this value in the column is no longer shown, in microseconds since 1970. None: never.
+    pub fn until(&self, value: &Value) -> Option<i64> {
+        let from = match value {
+            Value::Timestamp(micros) => *micros,
+            Value::Date(days) => i64::from(*days).saturating_mul(DAY),
+            _ => return None,
+        };
+        from.checked_add(i64::from(self.days) * DAY)
+    }
+
+    /// The latest value of a column of this type that is past at this time, in milliseconds since 1970.
+    pub fn horizon(&self, ty: &Type, now_ms: i64) -> Value {
+        let micros = now_ms.saturating_mul(1000).saturating_sub(i64::from(self.days) * DAY);
+        match ty {
+            // As many days as there are in 64 bits of microseconds fit 32 bits.
+            Type::Date => i32::try_from(micros.div_euclid(DAY)).map_or(Value::Null, Value::Date),
+            _ => Value::Timestamp(micros),
+        }
     }
 }
 
@@ -242,5 +288,38 @@ pub struct ViewWrites {
 impl ViewWrites {
     pub fn is_empty(&self) -> bool {
         self.partition_deletes.is_empty() && self.puts.is_empty() && self.deletes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The horizon, by which stores delete, and `is_past`, by which readers hide, are one rule.
+    #[test]
+    fn what_is_past_is_at_or_before_the_horizon() {
+        let days = 3;
+        for now_ms in [0, 1, -1, 86_400_000 * 3, 86_400_000 * 3 - 1, 86_400_000 * 20_000 + 5, i64::MAX, i64::MIN] {
+            for ty in [Type::Date, Type::TimestampMicros, Type::TimestampMillis] {
+                let column = Column { name: "at".to_owned(), ty: FieldType::nullable(ty.clone()), doc: None };
+                let retain = Retain { days, column: 0, pruned: true };
+                let (columns, retain_of) = (vec![column], Some(retain));
+                let table = Table { columns, retain: retain_of, ..crate::unknown::table("t") };
+                let position = RowPosition { partition: 0, offset: 0 };
+                let past = |value: Value| {
+                    table.is_past(&Row { values: vec![value], state: vec![], position, hidden: false }, now_ms)
+                };
+                let horizon = retain.horizon(&ty, now_ms);
+                let after = match &horizon {
+                    Value::Date(day) => Value::Date(day + 1),
+                    Value::Timestamp(micros) => Value::Timestamp(micros.saturating_add(1)),
+                    other => panic!("{other:?} is no time"),
+                };
+                let in_range = now_ms.checked_mul(1000).is_some();
+                assert!(past(horizon.clone()) || !in_range, "{horizon:?} at {now_ms}");
+                assert!(!past(after.clone()) || !in_range, "{after:?} at {now_ms}");
+                assert!(!past(Value::Null), "null is kept for ever");
+            }
+        }
     }
 }

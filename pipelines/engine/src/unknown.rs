@@ -33,7 +33,16 @@ pub(crate) fn is_unknown(ty: &Type) -> bool {
 /// A table of which only the name is known.
 pub(crate) fn table(name: &str) -> Table {
     let (columns, clustering, state) = (vec![any_column()], Vec::new(), Vec::new());
-    Table { name: name.to_owned(), doc: None, columns, partition: 0, clustering, state, fed: Feeding::ByOne }
+    Table {
+        name: name.to_owned(),
+        doc: None,
+        columns,
+        partition: 0,
+        clustering,
+        state,
+        fed: Feeding::ByOne,
+        retain: None,
+    }
 }
 
 /// A column whose name is known.

@@ -24,7 +24,8 @@ pub enum DeployError {
 /// # Errors
 /// [`DeployError::Differs`] where another declaration is deployed: nothing was changed.
 pub async fn deploy(store: &Store, topology: &Topology) -> Result<u32, DeployError> {
-    let fingerprint = topology.fingerprint();
+    let in_parts = store.keeps_parts();
+    let (declaration, fingerprint) = (topology.described(in_parts), topology.fingerprint(in_parts));
     if let Some(active) = store.active(&topology.name).await? {
         if active.fingerprint == fingerprint {
             return Ok(active.generation);
@@ -32,7 +33,7 @@ pub async fn deploy(store: &Store, topology: &Topology) -> Result<u32, DeployErr
         return Err(DeployError::Differs {
             topology: topology.name.clone(),
             generation: active.generation,
-            difference: difference(&active.declaration, &topology.description),
+            difference: difference(&active.declaration, &declaration),
         });
     }
     let generation = store.next_generation(&topology.name).await?;
@@ -42,7 +43,7 @@ pub async fn deploy(store: &Store, topology: &Topology) -> Result<u32, DeployErr
             topology: topology.name.clone(),
             generation,
             tables: topology.views.iter().map(|view| view.table.clone()).collect::<Vec<Table>>(),
-            declaration: topology.description.clone(),
+            declaration,
             fingerprint,
         })
         .await?;

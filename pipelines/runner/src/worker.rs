@@ -11,6 +11,7 @@ use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::prune;
 use crate::session::{self, Ended, Past};
 
 /// What a worker runs, and between what.
@@ -67,7 +68,8 @@ pub enum Condition<'a> {
     Waiting(&'a str),
 }
 
-/// Runs a topology until `shutdown`, then drains what was read and returns. `tell` hears how it goes.
+/// Runs a topology until `shutdown`, then drains what was read and returns. `tell` hears how it goes. Beside that it
+/// deletes, between flushes, what views no longer show and need no more.
 ///
 /// # Errors
 /// Only what waiting cannot mend.
@@ -76,12 +78,23 @@ pub async fn run(
     shutdown: CancellationToken,
     tell: impl Fn(Condition<'_>) + Send + Sync,
 ) -> Result<(), RunError> {
+    tokio::select! {
+        ended = sessions(&job, &shutdown, tell) => ended,
+        never = prune::run(&job) => match never {},
+    }
+}
+
+async fn sessions(
+    job: &Job,
+    shutdown: &CancellationToken,
+    tell: impl Fn(Condition<'_>) + Send + Sync,
+) -> Result<(), RunError> {
     let mut backoff = Backoff::default();
     let mut past = Past::default();
     let topology = job.topology.name.clone();
     let working = || tell(Condition::Working);
     while !shutdown.is_cancelled() {
-        let ended = session::run(&job, &mut past, working, &shutdown).await;
+        let ended = session::run(job, &mut past, working, shutdown).await;
         if past.flushed > 0 {
             backoff.reset();
         }

@@ -43,6 +43,20 @@ const MORE_VIEWS: &str = r#"
       partition: [created_by]
       clustering: [created desc, doc_id]
     columns: [name, versions]
+
+  recent_documents:
+    from: documents
+    retain: { days: 30, after: updated }
+    key:
+      partition: [created_by]
+      clustering: [name, doc_id]
+    columns: [updated]
+
+  recent_document:
+    from: documents
+    retain: { days: 30, after: updated }
+    key: [doc_id]
+    columns: [name, updated]
 "#;
 
 const MORE_QUERIES: &str = r#"
@@ -58,6 +72,17 @@ const MORE_QUERIES: &str = r#"
     allow: owner(created_by)
     page: documents_by_owner
     size: { default: 3, max: 20 }
+  recent_documents_of:
+    get: "/owners/{created_by}/recent"
+    allow: owner(created_by)
+    page: recent_documents
+    size: { default: 3, max: 20 }
+    join:
+      again: "recent_document[doc_id].name"
+  get_recent:
+    get: "/recent/{doc_id}"
+    allow: anyone
+    row: recent_document
   one_month:
     get: /month
     allow: anyone

@@ -7,4 +7,5 @@ mod files;
 mod kit;
 mod pages;
 mod positions;
+mod retain;
 mod rows;

@@ -18,6 +18,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use super::bound::Bound;
 use super::layout::{Layout, ROW_BYTES};
+use super::lifetime::{self, Lifetime};
 use super::{CassandraStore, catalog, parked, positions, read};
 use crate::{FlushTarget, ParkedRecord, PositionMove, StoreError, shape};
 
@@ -86,10 +87,11 @@ impl CassandraFlush {
 
     async fn write(&self, writes: &[(&Table, &ViewWrites)], parked: &[ParkedRecord]) -> Result<(), StoreError> {
         let layouts = &self.store.inner.layouts;
-        let ttl = self.store.inner.guard_seconds;
+        let (guards, now) = (self.store.inner.guard_seconds, lifetime::now_micros(self.store.inner.clock));
         // All of it is known to fit before any of it is written: what is written cannot be taken back.
-        let views =
-            writes.iter().map(|(table, writes)| Writes::of(layouts.of(table, self.target.generation), writes, ttl));
+        let views = writes
+            .iter()
+            .map(|(table, writes)| Writes::of(layouts.of(table, self.target.generation), writes, guards, now));
         let views = views.collect::<Result<Vec<_>, _>>()?;
         let (connection, limits) = (&self.store.inner.connection, self.store.inner.limits);
         parked::add(connection, &self.target, &self.moves, parked, limits).await?;
@@ -120,7 +122,7 @@ struct Writes {
 }
 
 impl Writes {
-    fn of(layout: Arc<Layout>, writes: &ViewWrites, guard_seconds: i32) -> Result<Self, StoreError> {
+    fn of(layout: Arc<Layout>, writes: &ViewWrites, guard_seconds: i32, now_micros: i64) -> Result<Self, StoreError> {
         let mut made = Writes {
             layout: Arc::clone(&layout),
             partition_deletes: Vec::with_capacity(writes.partition_deletes.len()),
@@ -136,14 +138,9 @@ impl Writes {
             }
         }
         for (key, at) in &writes.deletes {
-            let fitted = match shape::key_values(table, key) {
+            match shape::key_values(table, key) {
                 Err(unfit) => return refused(key, *at, unfit.reason()),
-                Ok(fitted) => fitted,
-            };
-            if layout.keeps_guards() {
-                made.puts.push(layout.bind_guard(&fitted, *at, guard_seconds)?);
-            } else {
-                made.deletes.push(deletion(&layout, &fitted, *at)?);
+                Ok(fitted) => made.gone(&fitted, *at, guard_seconds)?,
             }
         }
         for row in &writes.puts {
@@ -155,18 +152,33 @@ impl Writes {
             if let Some(reason) = layout.misfit(fitted.key(table)) {
                 return refused(key, row.position, reason);
             }
-            let bound = if row.hidden {
-                layout.bind_guard(fitted.key(table), row.position, guard_seconds)?
-            } else {
-                layout.bind_row(&fitted)?
-            };
-            if bound.len() > ROW_BYTES {
+            let lifetime = lifetime::of(table, &fitted, now_micros);
+            let ttl = if let Lifetime::Seconds(ttl) = lifetime { ttl } else { 0 };
+            let bound = layout.bind_row(&fitted, ttl)?;
+            // What is refused does not depend on when it is written.
+            if bound.len() > ROW_BYTES && !row.hidden {
                 let reason = format!("Cassandra takes rows of up to {} MiB", ROW_BYTES >> 20);
                 return refused(key, row.position, reason);
             }
-            made.puts.push(bound);
+            match lifetime {
+                _ if row.hidden => {
+                    made.puts.push(layout.bind_guard(fitted.key(table), row.position, guard_seconds)?);
+                }
+                Lifetime::Over => made.gone(fitted.key(table), row.position, guard_seconds)?,
+                Lifetime::Seconds(_) => made.puts.push(bound),
+            }
         }
         Ok(made)
+    }
+
+    /// Takes a row that is gone.
+    fn gone(&mut self, key: &[Value], at: RowPosition, guard_seconds: i32) -> Result<(), StoreError> {
+        if self.layout.keeps_guards() {
+            self.puts.push(self.layout.bind_guard(key, at, guard_seconds)?);
+        } else {
+            self.deletes.push(deletion(&self.layout, key, at)?);
+        }
+        Ok(())
     }
 
     async fn run(self, store: &CassandraStore) -> Result<(), StoreError> {

@@ -197,11 +197,12 @@ impl Layout {
         self.table.partition.max(1)
     }
 
-    pub(super) fn bind_row(&self, row: &Row) -> Result<Bound, StoreError> {
+    /// With so many seconds to live; 0: until it is written again.
+    pub(super) fn bind_row(&self, row: &Row, ttl: i32) -> Result<Bound, StoreError> {
         let mut bound = Bound::with_capacity(self.cells.len() + self.states.len() + 6);
         self.push_key(&mut bound, &row.values)?;
         bound.push_all(&self.states, &row.state)?;
-        self.push_position(&mut bound, row.position, false, 0);
+        self.push_position(&mut bound, row.position, false, ttl);
         Ok(bound)
     }
 

@@ -103,6 +103,14 @@ impl Layout {
         Ok(arguments)
     }
 
+    /// A value of this column, then a limit.
+    pub(super) fn up_to(&self, column: usize, value: &Value, limit: i64) -> Result<PgArguments, StoreError> {
+        let mut arguments = PgArguments::default();
+        add(&mut arguments, Scalar(&self.cells[column], value))?;
+        add(&mut arguments, limit)?;
+        Ok(arguments)
+    }
+
     /// Reads a row whose columns start at `first`.
     pub(super) fn read_row(&self, found: &PgRow, first: usize) -> Result<Row, StoreError> {
         let read = |cells: &[Cell], first: usize, name: &dyn Fn(usize) -> String| {

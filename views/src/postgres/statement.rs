@@ -19,6 +19,8 @@ pub(super) enum Statement {
     /// Those that equal the cursor in so many clustering columns and are past it in the next.
     PageAfter(usize),
     All,
+    /// Deletes rows whose time is at the horizon or before it: the horizon, and how many at most.
+    Sweep,
 }
 
 /// The key of a table without key columns: one row.
@@ -47,7 +49,23 @@ pub(super) fn text(layout: &Layout, statement: Statement) -> String {
             let columns = columns(layout, "").join(", ");
             format!("SELECT {columns} FROM {table}{} LIMIT $1::bigint", order(layout, &keys, 0))
         }
+        Statement::Sweep => sweep(layout, &table, &keys),
     }
+}
+
+/// A row that a flush is writing is left to the next sweep, so that neither waits for the other in turn; it may be shown
+/// again by then, and is looked at once more where it was locked meanwhile.
+fn sweep(layout: &Layout, table: &str, keys: &[String]) -> String {
+    let one = [ONE.to_owned()];
+    let keys = if keys.is_empty() { &one[..] } else { keys }.join(", ");
+    let past = layout.table.retain.map_or("$1::text IS NULL".to_owned(), |retain| {
+        let name = quoted(&layout.table.columns[retain.column].name);
+        format!("{name} <= $1::{}", layout.cells[retain.column].sql_type())
+    });
+    format!(
+        "DELETE FROM {table} WHERE {past} AND ({keys}) IN \
+         (SELECT {keys} FROM {table} WHERE {past} LIMIT $2::bigint FOR UPDATE SKIP LOCKED)"
+    )
 }
 
 fn put(layout: &Layout, table: &str, keys: &[String]) -> String {
@@ -124,6 +142,10 @@ pub(super) fn create(layout: &Layout, topology: &str) -> Vec<String> {
         let columns = directed(layout, &keys, 0).join(", ");
         statements.push(format!("CREATE UNIQUE INDEX {index} ON {physical} ({columns})"));
         statements.push(format!("ALTER TABLE {physical} REPLICA IDENTITY USING INDEX {index}"));
+    }
+    if let Some(retain) = table.retain.filter(|retain| retain.pruned) {
+        let index = quoted(&format!("_r_{}", layout.physical));
+        statements.push(format!("CREATE INDEX {index} ON {physical} ({})", quoted(&table.columns[retain.column].name)));
     }
     let shown: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
     statements.push(format!("DROP VIEW IF EXISTS {view}"));
@@ -210,6 +232,7 @@ mod tests {
             clustering: [Direction::Descending, Direction::Ascending][..key.saturating_sub(1)].to_vec(),
             state: vec![StateColumn { name: "n".to_owned(), ty: StateType::Wide }],
             fed: Feeding::ByOne,
+            retain: None,
         };
         Layout::new(&table, 1)
     }

@@ -220,6 +220,7 @@ mod tests {
                 clustering: vec![],
                 state: vec![],
                 fed: headwater_engine::table::Feeding::ByOne,
+                retain: None,
             };
             let is_json = matches!(Cell::of_column(&table, 0), Cell::Json(_));
             assert_eq!(is_json, crate::shape::is_nested(&ty), "{ty}");

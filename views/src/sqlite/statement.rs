@@ -20,6 +20,8 @@ pub(super) enum Statement {
     /// Those that equal the cursor in so many clustering columns and are past it in the next.
     PageAfter(usize),
     All,
+    /// Deletes rows whose time is at the horizon or before it: the horizon, and how many at most.
+    Sweep,
 }
 
 pub(super) fn text(layout: &Layout, statement: Statement, rows: usize) -> String {
@@ -41,6 +43,14 @@ pub(super) fn text(layout: &Layout, statement: Statement, rows: usize) -> String
         Statement::PageFirst | Statement::PageAfter(_) => page(layout, &table, &keys, statement),
         Statement::All => {
             format!("SELECT {} FROM {table}{} LIMIT ?", columns(layout, "").join(", "), order(layout, &keys, 0))
+        }
+        Statement::Sweep => {
+            let one = [quoted(ONE)];
+            let keys = if keys.is_empty() { &one[..] } else { &keys }.join(", ");
+            let past = layout.table.retain.map_or("false".to_owned(), |retain| {
+                format!("{} <= ?", quoted(&layout.table.columns[retain.column].name))
+            });
+            format!("DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM {table} WHERE {past} LIMIT ?)")
         }
     }
 }
@@ -83,8 +93,8 @@ fn page(layout: &Layout, table: &str, keys: &[String], statement: Statement) -> 
     format!("SELECT {} FROM {table}{filter}{} LIMIT ?", columns(layout, "").join(", "), order(layout, keys, partition))
 }
 
-/// The statements that make a view's table, and its plain name.
-pub(super) fn create(layout: &Layout) -> [String; 3] {
+/// The statements that make a view's table, its plain name, and the index by which what is past is found.
+pub(super) fn create(layout: &Layout) -> Vec<String> {
     let table = &layout.table;
     let keys = key_names(layout);
     let mut definitions: Vec<String> = Vec::new();
@@ -111,11 +121,17 @@ pub(super) fn create(layout: &Layout) -> [String; 3] {
         .zip(&layout.cells)
         .map(|(column, cell)| format!("{} AS {}", cell.shown(&quoted(&column.name)), quoted(&column.name)))
         .collect();
-    [
+    let mut statements = vec![
         format!("CREATE TABLE {physical} ({}) {options}", definitions.join(", ")),
         format!("DROP VIEW IF EXISTS {view}"),
         format!("CREATE VIEW {view} AS SELECT {} FROM {physical}", shown.join(", ")),
-    ]
+    ];
+    if let Some(retain) = table.retain.filter(|retain| retain.pruned) {
+        // No view's name starts so.
+        let index = quoted(&format!("_r_{}", layout.physical));
+        statements.push(format!("CREATE INDEX {index} ON {physical} ({})", names[retain.column]));
+    }
+    statements
 }
 
 /// A name in double quotes.
@@ -197,6 +213,7 @@ mod tests {
             clustering: clustering.to_vec(),
             state: vec![],
             fed: Feeding::ByOne,
+            retain: None,
         };
         Layout::new(&table, 1)
     }
@@ -211,7 +228,7 @@ mod tests {
         {
             for partition in [0, 1, 2] {
                 let layout = layout(partition, clustering);
-                let [table, ..] = create(&layout);
+                let table = create(&layout).remove(0);
                 sqlx::raw_sql("DROP TABLE IF EXISTS t_g1").execute(&mut connection).await.unwrap();
                 sqlx::raw_sql(AssertSqlSafe(table)).execute(&mut connection).await.unwrap();
                 let mut statements = vec![

@@ -157,6 +157,7 @@ fn table() -> impl Strategy<Value = Table> {
                 clustering: clustering.iter().map(|(_, direction)| *direction).collect(),
                 state: state.into_iter().enumerate().map(|(i, ty)| StateColumn { name: format!("s{i}"), ty }).collect(),
                 fed: Feeding::ByOne,
+                retain: None,
             }
         })
 }

@@ -77,6 +77,7 @@ fn all_types() -> Table {
         clustering: vec![],
         state: vec![StateColumn { name: "w".to_owned(), ty: StateType::Wide }],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

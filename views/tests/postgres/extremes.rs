@@ -32,6 +32,7 @@ fn table() -> Table {
         clustering: vec![Direction::Descending, Direction::Ascending],
         state: vec![StateColumn { name: "w".to_owned(), ty: StateType::Wide }],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn typed() -> Table {
         clustering: vec![Direction::Descending],
         state: vec![],
         fed: Feeding::ByOne,
+        retain: None,
     }
 }
 

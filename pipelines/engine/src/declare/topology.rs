@@ -35,8 +35,16 @@ pub struct ViewDecl {
     pub create_when: Vec<Text>,
     pub delete_when: Vec<Text>,
     pub columns: ColumnsDecl,
+    pub retain: Option<RetainDecl>,
     /// Something here made no sense by itself, and was reported: this is what is left.
     pub unsound: bool,
+}
+
+/// How long rows are shown: so many days after the time in a column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetainDecl {
+    pub days: u32,
+    pub after: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +72,8 @@ pub enum ColumnsDecl {
 /// Retries of one row unless `retry` says otherwise.
 const RETRY_TIMES: u32 = 3;
 const MAX_RETRY_TIMES: u32 = 100;
+/// A hundred years.
+const MAX_RETAIN_DAYS: u32 = 36_500;
 
 /// Reads `topology.yaml`: the topology with what is left of it, an empty name or store where that is mistaken.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
@@ -124,7 +134,8 @@ fn unsound(name: Text) -> ViewDecl {
     let key = KeyDecl { span: name.span.clone(), partition: Vec::new(), clustering: Vec::new() };
     let columns = ColumnsDecl::Computed(Vec::new());
     let (from, create_when, delete_when) = (Vec::new(), Vec::new(), Vec::new());
-    ViewDecl { name, doc: None, with: None, key, from, create_when, delete_when, columns, unsound: true }
+    let (with, retain) = (None, None);
+    ViewDecl { name, doc: None, with, key, from, create_when, delete_when, columns, retain, unsound: true }
 }
 
 fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
@@ -146,10 +157,13 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     refuse_tombstone(&create_when, out);
     refuse_tombstone(&delete_when, out);
     let told = out.len();
-    fields.finish(&["retain", "where", "each", "as", "sort"], out);
+    let retain = fields.entry("retain");
+    fields.finish(&["where", "each", "as", "sort"], out);
     // A key that is missing or misspelt is a part of the view; one that is of no meaning changes nothing.
     let misses = |error: &Diagnostic| error.help.as_ref().is_some_and(|help| !help.starts_with("known here"));
     let unsound_keys = told > before || out[told..].iter().any(misses);
+    // Last: what is wrong with it changes nothing else of the view.
+    let retain = retain.and_then(|(key, node)| read_retain(key, node, out));
     let empty = unsound(name);
     ViewDecl {
         doc,
@@ -159,9 +173,19 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
         create_when,
         delete_when,
         columns: columns.unwrap_or(empty.columns),
+        retain,
         unsound: unsound_keys,
         name: empty.name,
     }
+}
+
+fn read_retain(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<RetainDecl> {
+    let mut fields = node.fields("`retain`", &key.span, out)?;
+    let days = fields.required("days", "365");
+    let days = days.and_then(|node| node.integer("`retain.days`", 1..=MAX_RETAIN_DAYS, out));
+    let after = fields.required("after", "updated").and_then(|node| node.text("`retain.after`", out));
+    fields.finish(&[], out);
+    Some(RetainDecl { days: days?.value, after: after? })
 }
 
 /// Events, or one view.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headwater_schemas::topic::Topic;
 
 use super::scope::AnyScope;
-use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events};
+use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events, retain};
 use crate::declare::{ColumnsDecl, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::source::{Code, Diagnostic, Span, suggestion};
@@ -33,7 +33,8 @@ pub(crate) fn outline(decl: &TopologyDecl, topics: &[Arc<Topic>], events_missing
         cx.cyclic(&decl.views[index]);
     }
     for index in cx.order(&cycle) {
-        let view = cx.compile_view(&decl.views[index]);
+        let mut view = cx.compile_view(&decl.views[index]);
+        retain::compile(&mut cx, &decl.views[index], &mut view);
         cx.keep(&decl.views[index], view);
     }
     let problems = std::mem::take(&mut cx.problems);
@@ -334,6 +335,7 @@ impl<'a> Context<'a> {
                 self.views[read].has_dependents = true;
             }
         }
+        self.views.iter_mut().for_each(retain::settle);
         let used = |topic: usize, event: usize| {
             self.views.iter().any(|view| match &view.source {
                 Source::Events(source) => {
@@ -416,6 +418,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state: Vec::new(),
         fed: Feeding::ByOne,
+        retain: None,
     };
     View {
         level: 0,

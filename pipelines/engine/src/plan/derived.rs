@@ -270,6 +270,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
         fed: Feeding::ByOne,
+        retain: None,
     };
     View {
         level: cx.views[read].level + 1,

@@ -38,6 +38,9 @@ fn describe_view(out: &mut String, decl: &ViewDecl, view: &View) {
     if !decl.delete_when.is_empty() {
         line(out, format_args!("view {name}: delete_when {}", words(&decl.delete_when)));
     }
+    if let Some(retain) = &decl.retain {
+        line(out, format_args!("view {name}: retain {} days after {}", retain.days, retain.after.value));
+    }
     let partition: Vec<String> = decl.key.partition.iter().map(entry).collect();
     let clustering = decl.key.clustering.iter().map(|(key, direction)| match direction {
         Direction::Ascending => entry(key),

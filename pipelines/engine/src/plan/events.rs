@@ -97,6 +97,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
         fed: Feeding::ByOne,
+        retain: None,
     };
     View {
         level: with.view().map_or(0, |with| cx.views[with].level + 1),
