@@ -33,6 +33,7 @@ fn documents(fed: Feeding) -> Table {
         clustering: vec![],
         state: vec![],
         fed,
+        retain: None,
     }
 }
 
@@ -66,6 +67,7 @@ fn sales() -> Table {
         clustering: vec![headwater_engine::table::Direction::Descending],
         state: state.map(|(name, ty)| StateColumn { name: name.to_owned(), ty }).into(),
         fed: Feeding::ByMany(merge),
+        retain: None,
     }
 }
 
