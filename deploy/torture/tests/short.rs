@@ -29,10 +29,10 @@ async fn the_embedded_default_survives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_and_postgres_survive() {
-    survives(Stack::KafkaPostgres, 2, 8).await;
+    survives(Stack::KafkaPostgres, 2, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_and_cassandra_survive() {
-    survives(Stack::KafkaCassandra, 3, 8).await;
+    survives(Stack::KafkaCassandra, 3, 5).await;
 }
