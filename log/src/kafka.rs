@@ -88,6 +88,9 @@ impl KafkaLog {
     /// cannot work, [`LogError::Unavailable`] where no broker answers within the request timeout.
     pub async fn connect(options: KafkaOptions) -> Result<KafkaLog, LogError> {
         options.validate()?;
+        // Before librdkafka does: OpenSSL then leaves its tables alone when the process exits, at which moment a thread of
+        // a client may still be reading them (https://github.com/openssl/openssl/issues/3505).
+        openssl::init();
         let complaints = Complaints::default();
         let context = Context { complaints: complaints.clone() };
         let wrong = |error: rdkafka::error::KafkaError| LogError::Misconfigured { cause: error.to_string() };
