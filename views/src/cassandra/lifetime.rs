@@ -78,7 +78,9 @@ mod tests {
             (Value::Timestamp(now + DAY), Lifetime::Seconds(3 * 86_400 + 1)),
             (Value::Timestamp(i64::MIN), Lifetime::Over),
             (Value::Timestamp(i64::MAX), Lifetime::Seconds(0)),
-            (Value::Timestamp(now + 12 * 365 * DAY), Lifetime::Seconds(0)),
+            (Value::Timestamp(now + 12 * 365 * DAY), Lifetime::Seconds((12 * 365 + 2) * 86_400 + 1)),
+            // Past what Cassandra takes.
+            (Value::Timestamp(now + 14 * 365 * DAY), Lifetime::Seconds(0)),
             (Value::Null, Lifetime::Seconds(0)),
             (Value::Date(19_998), Lifetime::Over),
             (Value::Date(19_999), Lifetime::Seconds(86_400)),
