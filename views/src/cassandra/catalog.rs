@@ -16,6 +16,7 @@ use crate::{Active, Deployment, StoreError, shape};
 const KNOWN: i32 = 1;
 /// How long another process may take to make a generation's tables.
 const PATIENCE: Duration = Duration::from_secs(10);
+const READING: &str = "reading the catalog";
 const MAKING: &str = "making";
 const ACTIVE: &str = "active";
 const GONE: &str = "gone";
@@ -85,34 +86,44 @@ struct Entry {
     state: String,
 }
 
+/// Generation, declaration, fingerprint, state.
+type EntryColumns = (i64, String, String, String);
+
 impl Entry {
+    fn of((generation, declaration, fingerprint, state): EntryColumns) -> Result<Self, StoreError> {
+        let number = u32::try_from(generation);
+        let generation = number.map_err(|_| StoreError::corrupt("_catalog.generation", "it is out of range"))?;
+        Ok(Self { generation, declaration, fingerprint, state })
+    }
+
     fn active(self) -> Option<Active> {
         let Entry { generation, declaration, fingerprint, state } = self;
         (state == ACTIVE).then_some(Active { generation, declaration, fingerprint })
     }
 }
 
-async fn entry(connection: &Connection, topology: &str) -> Result<Option<Entry>, StoreError> {
-    const DOING: &str = "reading the catalog";
-    let cql = format!(
-        "SELECT generation, declaration, fingerprint, state FROM {} WHERE topology = ?",
-        connection.name("_catalog")
-    );
-    let found: Option<(i64, String, String, String)> = connection.first_settled(&cql, (topology,), DOING).await?;
-    let entry = |(generation, declaration, fingerprint, state)| {
-        let number = u32::try_from(generation);
-        let generation = number.map_err(|_| StoreError::corrupt("_catalog.generation", "it is out of range"))?;
-        Ok(Entry { generation, declaration, fingerprint, state })
-    };
-    found.map(entry).transpose()
+/// As the last conditional statement left it: for who is going to change it.
+async fn settled(connection: &Connection, topology: &str) -> Result<Option<Entry>, StoreError> {
+    let found = connection.first_settled(&select(connection), (topology,), READING).await?;
+    found.map(Entry::of).transpose()
 }
 
+fn select(connection: &Connection) -> String {
+    format!(
+        "SELECT generation, declaration, fingerprint, state FROM {} WHERE topology = ?",
+        connection.name("_catalog")
+    )
+}
+
+/// What runs. A quorum has what a conditional statement has committed, and this is read with every query and flush: it is
+/// not settled first.
 pub(super) async fn active(connection: &Connection, topology: &str) -> Result<Option<Active>, StoreError> {
-    Ok(entry(connection, topology).await?.and_then(Entry::active))
+    let found = connection.first(&select(connection), (topology,), READING).await?;
+    Ok(found.map(Entry::of).transpose()?.and_then(Entry::active))
 }
 
 pub(super) async fn last_generation(connection: &Connection, topology: &str) -> Result<u32, StoreError> {
-    Ok(entry(connection, topology).await?.map_or(0, |entry| entry.generation))
+    Ok(settled(connection, topology).await?.map_or(0, |entry| entry.generation))
 }
 
 pub(super) async fn create(connection: &Connection, deployment: &Deployment) -> Result<u32, StoreError> {
@@ -122,7 +133,7 @@ pub(super) async fn create(connection: &Connection, deployment: &Deployment) -> 
     }
     let started = Instant::now();
     let generation = loop {
-        let known = entry(connection, &deployment.topology).await?;
+        let known = settled(connection, &deployment.topology).await?;
         match known {
             Some(known) if known.state == MAKING && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -160,7 +171,7 @@ pub(super) async fn create(connection: &Connection, deployment: &Deployment) -> 
     let values = (ACTIVE, &deployment.topology, i64::from(generation), MAKING);
     if !connection.swap(&cql, values, "creating views").await? {
         // Another process has finished it, or has put something else in its place.
-        let active = active(connection, &deployment.topology).await?;
+        let active = settled(connection, &deployment.topology).await?.and_then(Entry::active);
         let found = active.filter(|active| active.fingerprint == deployment.fingerprint);
         let gone = || StoreError::NoGeneration { topology: deployment.topology.clone(), generation };
         return found.map(|active| active.generation).ok_or_else(gone);
@@ -218,7 +229,7 @@ async fn reserve(connection: &Connection, deployment: &Deployment, last: u32) ->
 
 pub(super) async fn reset(connection: &Connection, topology: &str) -> Result<u32, StoreError> {
     const DOING: &str = "dropping views";
-    let Some(known) = entry(connection, topology).await? else { return Ok(1) };
+    let Some(known) = settled(connection, topology).await? else { return Ok(1) };
     let last = i64::from(known.generation);
     let cql = format!("UPDATE {} SET state = ? WHERE topology = ? IF generation = ?", connection.name("_catalog"));
     if !connection.swap(&cql, (GONE, topology, last), DOING).await? {

@@ -31,6 +31,11 @@ const STATEMENTS: usize = 2000;
 /// Rows of one page of an answer.
 const PAGE_ROWS: i32 = 1000;
 
+/// A row of the store's own tables, as owned values.
+pub(super) trait Columns: for<'f, 'm> DeserializeRow<'f, 'm> {}
+
+impl<R: for<'f, 'm> DeserializeRow<'f, 'm>> Columns for R {}
+
 pub(super) struct Connection {
     session: CachingSession,
     keyspace: String,
@@ -146,54 +151,42 @@ impl Connection {
     }
 
     /// All rows of a small answer.
-    pub(super) async fn all<R>(
+    pub(super) async fn all<R: Columns>(
         &self,
         cql: &str,
         values: impl SerializeRow,
         doing: &'static str,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'f, 'm> DeserializeRow<'f, 'm>,
-    {
+    ) -> Result<Vec<R>, StoreError> {
         self.read(cql, values, None, doing).await
     }
 
     /// The first row, if any.
-    pub(super) async fn first<R>(
+    pub(super) async fn first<R: Columns>(
         &self,
         cql: &str,
         values: impl SerializeRow,
         doing: &'static str,
-    ) -> Result<Option<R>, StoreError>
-    where
-        R: for<'f, 'm> DeserializeRow<'f, 'm>,
-    {
+    ) -> Result<Option<R>, StoreError> {
         Ok(self.all(cql, values, doing).await?.into_iter().next())
     }
 
     /// The first row as the last conditional statement left it.
-    pub(super) async fn first_settled<R>(
+    pub(super) async fn first_settled<R: Columns>(
         &self,
         cql: &str,
         values: impl SerializeRow,
         doing: &'static str,
-    ) -> Result<Option<R>, StoreError>
-    where
-        R: for<'f, 'm> DeserializeRow<'f, 'm>,
-    {
+    ) -> Result<Option<R>, StoreError> {
         Ok(self.read(cql, values, Some(Consistency::LocalSerial), doing).await?.into_iter().next())
     }
 
     /// All rows of a small answer, as the last conditional statement left them.
-    pub(super) async fn all_settled<R>(
+    pub(super) async fn all_settled<R: Columns>(
         &self,
         cql: &str,
         values: impl SerializeRow,
         doing: &'static str,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'f, 'm> DeserializeRow<'f, 'm>,
-    {
+    ) -> Result<Vec<R>, StoreError> {
         self.read(cql, values, Some(Consistency::LocalSerial), doing).await
     }
 
@@ -208,16 +201,13 @@ impl Connection {
         Ok(TypedPages { pages: Pages::new(self, prepared), values, doing, rows: PhantomData })
     }
 
-    async fn read<R>(
+    async fn read<R: Columns>(
         &self,
         cql: &str,
         values: impl SerializeRow,
         consistency: Option<Consistency>,
         doing: &'static str,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'f, 'm> DeserializeRow<'f, 'm>,
-    {
+    ) -> Result<Vec<R>, StoreError> {
         let mut pages = self.pages::<R, _>(cql, values, doing).await?;
         if let Some(consistency) = consistency {
             pages.pages.prepared.set_consistency(consistency);
@@ -238,7 +228,7 @@ pub(super) struct TypedPages<'c, R, V> {
     rows: PhantomData<fn() -> R>,
 }
 
-impl<R: for<'f, 'm> DeserializeRow<'f, 'm>, V: SerializeRow> TypedPages<'_, R, V> {
+impl<R: Columns, V: SerializeRow> TypedPages<'_, R, V> {
     /// None after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<R>>, StoreError> {
         let page = self.pages.next(&self.values).await.map_err(|error| failed(self.doing, error))?;
