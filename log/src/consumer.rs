@@ -27,6 +27,33 @@ pub(crate) const BATCH_RECORDS: usize = 2_000;
 /// Bytes of keys, payloads and headers in one delivery, at most, save for a single larger record.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 
+/// Records that a partition gives before it is another's turn, while it has them at hand. As many as a worker's batch: what
+/// the records of one partition have in common is then written once, and of ten partitions read a little in turn it would be
+/// written ten times.
+const TURN_RECORDS: usize = 10_000;
+
+/// Whose turn it is, of the partitions of a member.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    index: usize,
+    /// Records that it gave in this turn.
+    given: usize,
+}
+
+impl Turn {
+    /// All of so many partitions, the one whose turn it is first.
+    pub(crate) fn order(&self, partitions: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = self.index;
+        (0..partitions).map(move |step| (first + step) % partitions)
+    }
+
+    /// This one gave so many records.
+    pub(crate) fn gave(&mut self, index: usize, records: usize) {
+        let given = if index == self.index { self.given + records } else { records };
+        *self = if given < TURN_RECORDS { Turn { index, given } } else { Turn { index: index + 1, given: 0 } };
+    }
+}
+
 /// What a consumer is told.
 #[derive(Debug, PartialEq)]
 pub enum Delivery {

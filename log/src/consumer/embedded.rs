@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::consumer::{BATCH_BYTES, BATCH_RECORDS, Delivery};
+use crate::consumer::{BATCH_BYTES, BATCH_RECORDS, Delivery, Turn};
 use crate::error::LogError;
 use crate::log::{Batch, Fetch, Log};
 use crate::record::{Offset, Partition, TopicId};
@@ -18,8 +18,7 @@ pub(super) struct Embedded {
     group: String,
     partitions: Vec<Assigned>,
     announced: bool,
-    /// The partition whose turn is next: each started partition gets one batch a round.
-    turn: usize,
+    turn: Turn,
     /// The next batch, read while the caller works on the one before.
     ahead: Option<Ahead>,
     changed: watch::Receiver<u64>,
@@ -57,7 +56,15 @@ impl Embedded {
                 end: None,
             }));
         }
-        Ok(Embedded { log, group: group.to_owned(), partitions, announced: false, turn: 0, ahead: None, changed })
+        Ok(Embedded {
+            log,
+            group: group.to_owned(),
+            partitions,
+            announced: false,
+            turn: Turn::default(),
+            ahead: None,
+            changed,
+        })
     }
 
     pub(super) fn start(&mut self, topic: &str, partition: Partition, from: Offset) -> Result<(), LogError> {
@@ -117,7 +124,7 @@ impl Embedded {
                 continue;
             }
             let (topic, partition) = (assigned.topic.clone(), assigned.partition);
-            self.turn = index + 1;
+            self.turn.gave(index, batch.records.len());
             self.read_ahead();
             let Batch { records, next, end } = batch;
             return Ok(Some(Delivery::Records { topic, partition, records, next, end }));
@@ -139,8 +146,7 @@ impl Embedded {
 
     /// The first partition from `turn` on, in the round, that has or may have something to read.
     fn ready(&self) -> Option<(usize, Offset)> {
-        let count = self.partitions.len();
-        (0..count).map(|step| (self.turn + step) % count).find_map(|index| {
+        self.turn.order(self.partitions.len()).find_map(|index| {
             let assigned = &self.partitions[index];
             let from = assigned.position?;
             assigned.end.is_none_or(|end| end > from).then_some((index, from))

@@ -21,7 +21,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::consumer::{BATCH_RECORDS, Delivery};
+use crate::consumer::{BATCH_RECORDS, Delivery, Turn};
 use crate::error::LogError;
 use crate::kafka::native::PartitionQueue;
 use crate::kafka::{FRESH, KafkaLog, MESSAGES, faults};
@@ -55,8 +55,7 @@ pub(crate) struct Member {
     /// When the topics' ids were last compared.
     verified: Option<Instant>,
     check: Option<Check>,
-    /// The partition whose turn is next.
-    turn: usize,
+    turn: Turn,
     /// The last of all to be dropped: queues go before their consumer. None once it has been handed over to be closed.
     consumer: Option<Arc<BaseConsumer<GroupContext>>>,
 }
@@ -130,7 +129,7 @@ impl Member {
             releasing: None,
             held: None,
             check: None,
-            turn: 0,
+            turn: Turn::default(),
             consumer: Some(Arc::new(consumer)),
         })
     }
@@ -262,7 +261,7 @@ impl Member {
                     let index = self.index(&topic, partition).ok()?;
                     Some(Held { index, ..held })
                 });
-                (self.check, self.turn) = (None, 0);
+                (self.check, self.turn) = (None, Turn::default());
                 self.releasing = Some(releasing);
                 Ok(Some(Delivery::Revoked(taken)))
             }
@@ -279,9 +278,7 @@ impl Member {
 
     /// Takes a batch from the partition whose turn it is, of those that have any. True if there is something to do now.
     fn take(&mut self) -> Result<bool, LogError> {
-        let count = self.partitions.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
+        for index in self.turn.order(self.partitions.len()) {
             let assigned = &mut self.partitions[index];
             let State::Reading(position) = assigned.state else { continue };
             let mut drained = assigned.queue.drain(BATCH_RECORDS, Duration::ZERO);
@@ -306,6 +303,7 @@ impl Member {
             if next == position {
                 continue;
             }
+            self.turn.gave(index, drained.records.len());
             let (topic, partition, end) = (assigned.topic.clone(), assigned.partition, assigned.end);
             let delivery = Delivery::Records { topic, partition, records: drained.records, next, end };
             let now = Instant::now();
@@ -313,7 +311,6 @@ impl Member {
             let verify_since = if is_quiet { now } else { now.checked_sub(FRESH).unwrap_or(now) };
             assigned.heard = now;
             self.held = Some(Held { index, delivery, next, verify_since });
-            self.turn = index + 1;
             return Ok(true);
         }
         Ok(false)
