@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rdkafka::ClientContext;
 use rdkafka::bindings::*;
 use rdkafka::client::Client;
@@ -269,9 +269,14 @@ fn request<C: ClientContext>(
     if error == NO_ERROR { Ok(event) } else { Err(error.into()) }
 }
 
+/// Records are copied into pieces of memory of this size, or as large as one record.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// One partition's fetched records, apart from those of others.
 pub(super) struct PartitionQueue {
     queue: Owned<rd_kafka_queue_t>,
+    /// The piece that records are copied into.
+    piece: BytesMut,
     /// What [`woken`] is given: alive for as long as the queue may call it.
     _wake: Arc<Notify>,
     /// The queue must be gone before its client is. Dropped after this type's own `drop`.
@@ -311,7 +316,7 @@ impl PartitionQueue {
             queue
         };
         let consumer: Arc<dyn Any + Send + Sync> = Arc::<BaseConsumer<C>>::clone(consumer);
-        Some(PartitionQueue { queue, _wake: wake, _consumer: consumer })
+        Some(PartitionQueue { queue, piece: BytesMut::new(), _wake: wake, _consumer: consumer })
     }
 
     /// Takes up to `max` of what has been fetched, waiting up to `timeout` for the first. What was fetched before a change of
@@ -332,7 +337,7 @@ impl PartitionQueue {
             let read = unsafe { message.ptr.as_ref() };
             match read.err {
                 // SAFETY: as above; this message is a record, for it has no error.
-                NO_ERROR => drained.records.push(unsafe { record(read) }),
+                NO_ERROR => drained.records.push(unsafe { record(read, &mut self.piece) }),
                 EOF => drained.end = Some(Offset(read.offset)),
                 error => drained.error = Some(error.into()),
             }
@@ -349,31 +354,28 @@ impl Drop for PartitionQueue {
     }
 }
 
-/// The record that a message holds, its bytes copied once, into one piece of memory.
+/// The record that a message holds, its bytes copied once, beside those of others: who keeps some of them for long copies
+/// them again, or keeps the whole piece.
 ///
 /// # Safety
 /// The message holds a record, and is alive for the call.
-unsafe fn record(message: &rd_kafka_message_t) -> Record {
+unsafe fn record(message: &rd_kafka_message_t, piece: &mut BytesMut) -> Record {
     // SAFETY: the message is alive; its key and payload are null or as long as it says; its headers are its own.
     unsafe {
         let (key, payload) = (slice(message.key, message.key_len), slice(message.payload, message.len));
         let headers = headers(message);
         let bytes = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
         let all = bytes(key) + bytes(payload) + headers.iter().map(|(_, value)| value.len()).sum::<usize>();
-        let mut copy = Vec::with_capacity(all);
-        copy.extend_from_slice(key.unwrap_or_default());
-        copy.extend_from_slice(payload.unwrap_or_default());
-        headers.iter().for_each(|(_, value)| copy.extend_from_slice(value));
-        let mut rest = Bytes::from(copy);
-        let key = key.map(|key| rest.split_to(key.len()));
-        let payload = payload.map(|payload| rest.split_to(payload.len()));
-        let headers = headers
-            .iter()
-            .map(|(name, value)| Header {
-                name: name.to_string_lossy().into_owned(),
-                value: rest.split_to(value.len()),
-            })
-            .collect();
+        if piece.capacity() < all {
+            *piece = BytesMut::with_capacity(all.max(PIECE_BYTES));
+        }
+        let mut copied = |part: &[u8]| -> Bytes {
+            piece.extend_from_slice(part);
+            piece.split().freeze()
+        };
+        let (key, payload) = (key.map(&mut copied), payload.map(&mut copied));
+        let name = |name: &CStr| name.to_string_lossy().into_owned();
+        let headers = headers.iter().map(|(named, value)| Header { name: name(named), value: copied(value) }).collect();
         let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         let timestamp_ms = rd_kafka_message_timestamp(message, &mut kind);
         Record { offset: Offset(message.offset), timestamp_ms, key, payload, headers }

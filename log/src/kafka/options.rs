@@ -15,6 +15,10 @@ use crate::limits::Limits;
 /// What a record may take beyond [`Limits::max_record_bytes`] in Kafka: lengths, offsets, the head of its batch.
 const OVERHEAD_BYTES: usize = 64 << 10;
 
+/// Fetched at a time from a partition, and records at hand in one above which no more are fetched.
+const FETCH_BYTES: usize = 256 << 10;
+const FETCH_AHEAD_RECORDS: usize = 5_000;
+
 /// Settings that `extra` may not touch: each either has an option of its own or keeps a promise of the log.
 const RESERVED: [&str; 42] = [
     "acks",
@@ -120,7 +124,7 @@ pub struct KafkaOptions {
     /// Checked before a record is sent; topics are created to hold what these allow.
     pub limits: Limits,
     /// Fetched ahead and waiting, for each partition of a consumer, in KiB; a fetch that is under way comes on top.
-    /// Default 2,048.
+    /// Default 512.
     pub fetch_ahead_kib: u32,
     /// Further settings of librdkafka, by its names. None of those that a promise of the log rests on.
     pub extra: BTreeMap<String, String>,
@@ -142,7 +146,7 @@ impl KafkaOptions {
             max_poll_interval: Duration::from_secs(300),
             instance_id: None,
             limits: Limits::default(),
-            fetch_ahead_kib: 2_048,
+            fetch_ahead_kib: 512,
             extra: BTreeMap::new(),
         }
     }
@@ -270,7 +274,10 @@ impl KafkaOptions {
         default("fetch.wait.max.ms", "100".into());
         default("fetch.queue.backoff.ms", "10".into());
         default("fetch.error.backoff.ms", "100".into());
-        default("fetch.message.max.bytes", fetch_bytes.to_string());
+        // What waits costs several times its bytes, in each partition: enough for a batch to be made of, and fetched a little
+        // at a time. A record that is larger comes all the same (KIP-74).
+        default("fetch.message.max.bytes", FETCH_BYTES.to_string());
+        default("queued.min.messages", FETCH_AHEAD_RECORDS.to_string());
         default("fetch.max.bytes", (fetch_bytes * 4).to_string());
         default("receive.message.max.bytes", (fetch_bytes * 4 + (1 << 20)).to_string());
         default("queued.max.messages.kbytes", self.fetch_ahead_kib.max(1).to_string());

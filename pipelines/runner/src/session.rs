@@ -262,7 +262,9 @@ impl<'j> Writer<'j> {
             let record = &outcome.records[parked.record];
             refusals.forget(record);
             if let Some(key) = &record.key {
-                self.parked.entry((record.topic, record.partition, key.clone())).or_insert(record.offset);
+                // A copy of its own: what the log gives lies in one piece with other records.
+                let key = Bytes::copy_from_slice(key);
+                self.parked.entry((record.topic, record.partition, key)).or_insert(record.offset);
             }
             if let Some(reason) = &parked.reason {
                 let topic = &self.job.topology.topics[record.topic].topic.name;
