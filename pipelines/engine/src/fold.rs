@@ -17,7 +17,9 @@
 //! on its message key, from the rows already read.
 
 mod apply;
+mod derived;
 mod reduce;
+mod slots;
 mod working;
 
 use std::collections::HashMap;
@@ -210,19 +212,17 @@ impl Fold {
                 &mut self.failures,
                 &mut self.absent,
             ),
-            Source::Copy(source) => apply::touch_changes(
+            Source::Copy(source) => derived::touch_copies(
                 kept,
-                &source.key,
-                true,
+                source,
                 &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
                 &mut self.failures,
             ),
-            Source::Aggregate(source) => apply::touch_changes(
+            Source::Aggregate(source) => derived::touch_contributions(
                 kept,
-                &source.key,
-                false,
+                source,
                 &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
@@ -246,7 +246,7 @@ impl Fold {
                 &mut self.failures,
                 &mut self.absent,
             ),
-            Source::Copy(source) => apply::copy(
+            Source::Copy(source) => derived::copy(
                 &self.topology.views[view],
                 source,
                 &self.batch,
@@ -254,7 +254,7 @@ impl Fold {
                 &mut work,
                 &mut self.failures,
             ),
-            Source::Aggregate(source) => apply::aggregate(
+            Source::Aggregate(source) => derived::aggregate(
                 kept,
                 source,
                 &self.batch,

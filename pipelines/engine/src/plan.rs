@@ -9,6 +9,7 @@ mod compile;
 mod derived;
 mod describe;
 mod events;
+mod inputs;
 mod retain;
 mod scope;
 
@@ -109,20 +110,47 @@ pub(crate) enum Source {
 pub(crate) struct EventSource {
     pub(crate) topic: usize,
     pub(crate) with: Option<usize>,
-    /// By the topic's events; None where the event is not in `from`.
-    pub(crate) inputs: Vec<Option<EventInput>>,
+    /// By the topic's events, each in the order of the aliases that it stands under; none where it is not in `from`.
+    pub(crate) inputs: Vec<Vec<EventInput>>,
     /// By the columns after the key.
     pub(crate) reducers: Vec<Reducer>,
 }
 
-/// How one event feeds a view.
+/// How one event feeds a view, under one alias.
+///
+/// Slots: the `with` row's columns, then an element's, then the event's fields.
 #[derive(Debug)]
 pub(crate) struct EventInput {
     pub(crate) role: Role,
+    /// Only where this holds.
+    pub(crate) filter: Option<Expr>,
+    /// Once for each element of an array.
+    pub(crate) each: Option<Each>,
     /// The key's columns; only the partition's for [`Role::DeletePartition`].
     pub(crate) key: Vec<Expr>,
     /// By reducers; None where this event does not touch the column.
     pub(crate) arguments: Vec<Option<Argument>>,
+}
+
+/// An array that is unfolded. An element has these slots: itself, then the fields of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Each {
+    /// The array's slot among the event's fields, or its column in the source's rows.
+    pub(crate) array: usize,
+    /// The element's first slot.
+    pub(crate) base: usize,
+    /// How many there are.
+    pub(crate) width: usize,
+}
+
+/// The most elements that one event may unfold under one alias, and so the most rows that one array may touch.
+pub const MAX_ELEMENTS: usize = 10_000;
+
+impl EventInput {
+    /// Whether the event meets one row through it, and always does.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.filter.is_none() && self.each.is_none()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +192,8 @@ pub(crate) enum Reducer {
 #[derive(Debug)]
 pub(crate) struct CopySource {
     pub(crate) view: usize,
+    /// Only rows where this holds have a copy.
+    pub(crate) filter: Option<Expr>,
     /// By the table's columns.
     pub(crate) columns: Vec<CopiedColumn>,
     /// The key's columns again, as expressions over the source's columns.
@@ -183,11 +213,26 @@ pub(crate) enum CopiedColumn {
 #[derive(Debug)]
 pub(crate) struct AggregateSource {
     pub(crate) view: usize,
-    pub(crate) key: Vec<Expr>,
+    /// In the order of the aliases that the view stands under.
+    pub(crate) inputs: Vec<AggregateInput>,
     /// By the columns after the key.
-    pub(crate) reducers: Vec<(Reducer, Argument)>,
+    pub(crate) reducers: Vec<Reducer>,
     /// The state column that counts what contributes.
     pub(crate) rows: usize,
+}
+
+/// How the rows of a view contribute, under one alias.
+///
+/// Slots: the source's columns, then an element's.
+#[derive(Debug)]
+pub(crate) struct AggregateInput {
+    /// Only rows, or elements, where this holds.
+    pub(crate) filter: Option<Expr>,
+    /// Once for each element of an array.
+    pub(crate) each: Option<Each>,
+    pub(crate) key: Vec<Expr>,
+    /// By the reducers; None where nothing is contributed to the column.
+    pub(crate) arguments: Vec<Option<Argument>>,
 }
 
 impl Topology {
@@ -246,9 +291,7 @@ impl View {
             Source::Copy(_) => Feeding::Mapped,
             _ if self.owner.is_some() => Feeding::ByOne,
             Source::Events(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), None)),
-            Source::Aggregate(source) => {
-                Feeding::ByMany(self.merge(&mut source.reducers.iter().map(|(reducer, _)| reducer), Some(source.rows)))
-            }
+            Source::Aggregate(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), Some(source.rows))),
         };
         self.in_parts = self.table.in_parts();
     }
@@ -273,7 +316,7 @@ impl View {
         values.extend_from_slice(key);
         let reducers: &mut dyn Iterator<Item = &Reducer> = match &self.source {
             Source::Events(source) => &mut source.reducers.iter(),
-            Source::Aggregate(source) => &mut source.reducers.iter().map(|(reducer, _)| reducer),
+            Source::Aggregate(source) => &mut source.reducers.iter(),
             Source::Copy(_) => &mut std::iter::empty(),
         };
         values.extend(reducers.map(|reducer| match reducer {
@@ -289,7 +332,7 @@ impl View {
     pub fn overflowed(&self, row: &Row) -> Option<&str> {
         let reducers: Vec<&Reducer> = match &self.source {
             Source::Events(source) => source.reducers.iter().collect(),
-            Source::Aggregate(source) => source.reducers.iter().map(|(reducer, _)| reducer).collect(),
+            Source::Aggregate(source) => source.reducers.iter().collect(),
             Source::Copy(_) => return None,
         };
         reducers.iter().enumerate().find_map(|(i, reducer)| {

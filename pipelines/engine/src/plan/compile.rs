@@ -8,7 +8,7 @@ use headwater_schemas::topic::Topic;
 
 use super::scope::AnyScope;
 use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events, retain};
-use crate::declare::{ColumnsDecl, Text, TopologyDecl, ViewDecl};
+use crate::declare::{ColumnsDecl, InputDecl, InputKind, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::{Column, Feeding, Table};
@@ -65,9 +65,9 @@ pub(super) struct Context<'a> {
 }
 
 /// What a view's `from` names.
-enum From {
+enum From<'d> {
     /// And whether these are all that were meant.
-    Events(Vec<(EventId, Span)>, bool),
+    Events(Vec<(EventId, &'d InputDecl)>, bool),
     View(usize),
 }
 
@@ -191,29 +191,21 @@ impl<'a> Context<'a> {
     }
 
     /// What the view reads; None where nothing is known of that, which was reported.
-    fn from(&mut self, decl: &ViewDecl) -> Option<From> {
+    fn from<'d>(&mut self, decl: &'d ViewDecl) -> Option<From<'d>> {
         let mut refs = Vec::new();
         let mut views = Vec::new();
         let mut complete = true;
-        for name in &decl.from {
-            if let Some(event) = self.event(name) {
-                refs.push((event, name.span.clone()));
-            } else if self.declared(&name.value) {
+        for input in &decl.from {
+            let name = &input.source;
+            if input.kind != InputKind::View
+                && let Some(event) = self.event(name)
+            {
+                refs.push((event, input));
+            } else if input.kind != InputKind::Event && self.declared(&name.value) {
                 views.push(name);
             } else {
                 complete = false;
-                if self.events_missing {
-                    continue;
-                }
-                let names =
-                    self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
-                let help = suggestion(&name.value, names);
-                self.unknown(
-                    &name.span,
-                    format!("there is no event or view `{}`", name.value),
-                    "neither an event of the topics read nor a view here",
-                    help.or_else(|| Some("`reads:` names the topics whose events a view may use".into())),
-                );
+                self.no_input(input);
             }
         }
         match views.as_slice() {
@@ -225,7 +217,11 @@ impl<'a> Context<'a> {
                 None
             }
             [] => Some(From::Events(refs, complete)),
-            [view] if refs.is_empty() && complete => self.view(&view.value).map(From::View),
+            [view, others @ ..]
+                if refs.is_empty() && complete && others.iter().all(|other| other.value == view.value) =>
+            {
+                self.view(&view.value).map(From::View)
+            }
             [_, ..] if !complete => None,
             [view, ..] => {
                 self.error(
@@ -237,6 +233,36 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Neither an event nor a view, or not what it was said to be.
+    fn no_input(&mut self, input: &InputDecl) {
+        if self.events_missing {
+            return;
+        }
+        let name = &input.source;
+        let events = self.events.keys().map(String::as_str).filter(|_| input.kind != InputKind::View);
+        let views = self.decl.views.iter().map(|view| view.name.as_str()).filter(|_| input.kind != InputKind::Event);
+        let help = suggestion(&name.value, events.chain(views));
+        let (what, label) = match input.kind {
+            InputKind::Listed => ("event or view", "neither an event of the topics read nor a view here"),
+            InputKind::Event => ("event", "not an event of the topics read"),
+            InputKind::View => ("view", "not declared here"),
+        };
+        let help = match input.kind {
+            InputKind::Event if self.declared(&name.value) => {
+                Some(format!("it is a view: write `view: {}`", name.value))
+            }
+            InputKind::View if self.is_event(name) => Some(format!("it is an event: write `event: {}`", name.value)),
+            InputKind::View => help,
+            _ => help.or_else(|| Some("`reads:` names the topics whose events a view may use".into())),
+        };
+        self.unknown(&name.span, format!("there is no {what} `{}`", name.value), label, help);
+    }
+
+    /// Whether an event of the topics read has this name.
+    pub(super) fn is_event(&self, name: &str) -> bool {
+        self.events.contains_key(name)
     }
 
     /// The event of this name. One of a topic that is not read is reported, once a topic, and known from then on.
@@ -339,7 +365,7 @@ impl<'a> Context<'a> {
         let used = |topic: usize, event: usize| {
             self.views.iter().any(|view| match &view.source {
                 Source::Events(source) => {
-                    source.topic == topic && source.inputs.get(event).is_some_and(Option::is_some)
+                    source.topic == topic && source.inputs.get(event).is_some_and(|inputs| !inputs.is_empty())
                 }
                 _ => false,
             })
@@ -435,7 +461,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
 }
 
 fn reads(view: &ViewDecl) -> impl Iterator<Item = &Text> {
-    view.from.iter().chain(&view.with)
+    view.from.iter().map(|input| &input.source).chain(&view.with)
 }
 
 pub(super) fn error(span: &Span, message: String, label: &str, help: Option<String>) -> Diagnostic {
