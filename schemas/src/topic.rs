@@ -19,6 +19,8 @@ pub struct Topic {
     pub partitions: u32,
     /// None: for ever.
     pub retention_days: Option<u32>,
+    /// Of each key, all but the last record may be gone: `cleanup: compact`.
+    pub compact: bool,
     pub events: Vec<Event>,
     /// Names of events that are known and skipped.
     pub ignore: Vec<String>,
@@ -80,6 +82,24 @@ impl Topic {
     /// The registry's subject of an event: topic and full record name.
     pub fn subject(&self, event: &Event) -> String {
         format!("{}-{}", self.name, event.schema.record.name)
+    }
+
+    /// The fields of a message key, which is all that a record without a value has. Only the one form that
+    /// [`Topic::message_key`] writes is read: another would be in another partition.
+    ///
+    /// # Errors
+    /// Why these bytes are no key of this topic.
+    pub fn read_key(&self, key: &[u8]) -> Result<Vec<Value>, String> {
+        let Some((event, [index])) = self.events.first().map(|event| (event, event.key.as_slice())) else {
+            return Err("the topic's key is not one field".into());
+        };
+        let ty = &event.schema.record.fields[*index].ty;
+        let text = std::str::from_utf8(key).map_err(|_| "the message key is no text".to_owned())?;
+        let value =
+            crate::json::from_text(ty, text).map_err(|problem| format!("the message key: {}", problem.message))?;
+        let mut again = Vec::new();
+        write_key_value(&value, &mut again);
+        if again == key { Ok(vec![value]) } else { Err("the message key is not written as keys are".into()) }
     }
 
     /// The message key of a whole record: its key field as text. Empty where the value is null or no record.
@@ -156,6 +176,7 @@ mod tests {
             key: vec!["id".into()],
             partitions: 3,
             retention_days: None,
+            compact: false,
             events: vec![event(&["id"]).unwrap()],
             ignore: vec![],
         };
@@ -166,6 +187,8 @@ mod tests {
         assert_eq!(topic.event_written_as("Bought"), Some(sold));
         let record = Value::Record([Value::Null, Value::string("é1"), Value::Double(1.0)].into());
         assert_eq!(topic.message_key(sold, &record), "é1".as_bytes());
+        assert_eq!(topic.read_key("é1".as_bytes()), Ok(vec![Value::string("é1")]));
+        assert_eq!(topic.read_key(b"\xff"), Err("the message key is no text".into()));
     }
 
     #[test]
@@ -187,6 +210,19 @@ mod tests {
         ] {
             assert_eq!(event(key).unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_key_has_one_form() {
+        let schema = SCHEMA.replace(r#""name": "id", "type": "string""#, r#""name": "id", "type": "long""#);
+        let schema = Arc::new(Schema::parse(&schema, &[]).unwrap());
+        let events = vec![Event::new(schema, vec![], &["id".to_owned()]).unwrap()];
+        let (name, domain, key) = ("sales".into(), "shop".into(), vec!["id".into()]);
+        let topic =
+            Topic { name, domain, key, partitions: 3, retention_days: None, compact: false, events, ignore: vec![] };
+        assert_eq!(topic.read_key(b"-7"), Ok(vec![Value::Long(-7)]));
+        assert_eq!(topic.read_key(b"+7"), Err("the message key is not written as keys are".into()));
+        assert!(topic.read_key(b"seven").is_err());
     }
 
     #[test]

@@ -112,9 +112,13 @@ fn doc(fields: &mut crate::yaml::Fields<'_>, out: &mut Vec<Diagnostic>) -> Optio
     fields.optional("doc").and_then(|node| node.text("`doc`", out)).map(|text| text.value)
 }
 
-/// `Tombstone` is the built-in event of a record without a value; not read yet.
-fn refuse_tombstone(names: &[Text], out: &mut Vec<Diagnostic>) {
-    for name in names.iter().filter(|name| name.value == "Tombstone") {
-        out.push(crate::yaml::walk::not_yet(&name.span, "Tombstone"));
+/// The built-in event of a record without a value, which has its key only. It is on every topic.
+pub const TOMBSTONE: &str = "Tombstone";
+
+/// Reports `Tombstone` where it makes no sense.
+fn refuse_tombstone(names: &[Text], why: &str, out: &mut Vec<Diagnostic>) {
+    for name in names.iter().filter(|name| name.value == TOMBSTONE) {
+        let error = Diagnostic::error(&name.span, format!("`{TOMBSTONE}` {why}")).label("not here");
+        out.push(error.help("it is a record without a value: a view lists it in `from` and `delete_when`"));
     }
 }

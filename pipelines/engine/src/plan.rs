@@ -5,6 +5,7 @@
 //! reads (`from:`) or stands beside (`with:`), so one pass in order computes them all.
 
 mod columns;
+mod compacted;
 mod compile;
 mod derived;
 mod describe;
@@ -49,7 +50,7 @@ pub const FOLD_VERSION: u32 = 1;
 #[derive(Debug)]
 pub struct TopicPlan {
     pub topic: Arc<Topic>,
-    /// By [`Topic::events`].
+    /// By [`Topic::events`], then that of a record without a value, whose slots are the key's fields.
     pub events: Vec<EventPlan>,
 }
 
@@ -110,7 +111,7 @@ pub(crate) enum Source {
 pub(crate) struct EventSource {
     pub(crate) topic: usize,
     pub(crate) with: Option<usize>,
-    /// By the topic's events, each in the order of the aliases that it stands under; none where it is not in `from`.
+    /// By the topic's events and then `Tombstone`, each in the order of the aliases that it stands under; none where it is not in `from`.
     pub(crate) inputs: Vec<Vec<EventInput>>,
     /// By the columns after the key.
     pub(crate) reducers: Vec<Reducer>,

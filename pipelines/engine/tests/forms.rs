@@ -60,3 +60,8 @@ fn over_events() {
 fn over_views() {
     run(include_str!("forms/views.txt"));
 }
+
+#[test]
+fn over_records_without_a_value() {
+    run(include_str!("forms/tombstones.txt"));
+}

@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use super::{Text, check_avro_name, check_name, keep_avro_names, refuse_tombstone};
+use super::{Text, check_avro_name, check_name, keep_avro_names};
 use crate::source::{Code, Diagnostic};
 use crate::yaml::{Kind, Node};
 
@@ -51,7 +51,6 @@ pub(super) fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<InputDe
         return read_aliases(node, entries, out);
     }
     let names = keep_avro_names(node.text_or_texts("`from`", out)?, "an event or a view", out);
-    refuse_tombstone(&names, out);
     if names.is_empty() {
         out.push(names_nothing(node));
         return None;
@@ -60,7 +59,7 @@ pub(super) fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<InputDe
         let (kind, renames) = (InputKind::Listed, Vec::new());
         InputDecl { alias: None, source, kind, renames, filter: None, each: None }
     };
-    Some(names.into_iter().filter(|name| name.value != "Tombstone").map(listed).collect())
+    Some(names.into_iter().map(listed).collect())
 }
 
 fn names_nothing(node: &Node) -> Diagnostic {
@@ -118,9 +117,7 @@ fn read_alias(alias: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Inp
     let source = source.and_then(|node| node.text(if view.is_some() { "`view`" } else { "`event`" }, out))?;
     let what = if view.is_some() { "a view" } else { "an event" };
     let sound = check_avro_name(&source, what, out) && sound;
-    let tombstone = source.value == "Tombstone";
-    refuse_tombstone(std::slice::from_ref(&source), out);
-    (sound && !tombstone).then_some(InputDecl { alias: Some(alias), source, kind, renames, filter, each })
+    sound.then_some(InputDecl { alias: Some(alias), source, kind, renames, filter, each })
 }
 
 /// `as: { name: field }`.

@@ -155,8 +155,7 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     let delete_when = names(fields.optional("delete_when"), "`delete_when`", out);
     let columns = fields.optional("columns");
     let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
-    refuse_tombstone(&create_when, out);
-    refuse_tombstone(&delete_when, out);
+    refuse_tombstone(&create_when, "has its key only, and makes no row", out);
     let told = out.len();
     let retain = fields.entry("retain");
     for key in ["as", "where", "each"] {

@@ -4,11 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use headwater_schemas::RecordType;
 use headwater_schemas::topic::Topic;
 
 use super::scope::AnyScope;
-use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events, retain};
-use crate::declare::{ColumnsDecl, InputDecl, InputKind, Text, TopologyDecl, ViewDecl};
+use super::{
+    EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, compacted, derived, describe, events, retain,
+};
+use crate::declare::{ColumnsDecl, InputDecl, InputKind, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::{Column, Feeding, Table};
@@ -34,6 +37,7 @@ pub(crate) fn outline(decl: &TopologyDecl, topics: &[Arc<Topic>], events_missing
     }
     for index in cx.order(&cycle) {
         let mut view = cx.compile_view(&decl.views[index]);
+        compacted::check(&mut cx, &decl.views[index], &view);
         retain::compile(&mut cx, &decl.views[index], &mut view);
         cx.keep(&decl.views[index], view);
     }
@@ -56,6 +60,8 @@ pub(super) struct Context<'a> {
     /// A name that is not found may be an event or a view that is not known.
     pub(super) events_missing: bool,
     pub(super) topics: Vec<Arc<Topic>>,
+    /// By topic: what a record without a value has, the key's fields.
+    tombstones: Vec<Arc<RecordType>>,
     events: HashMap<String, EventId>,
     /// By topic and event: the fields needed so far.
     needed: Vec<Vec<RefCell<Vec<usize>>>>,
@@ -98,7 +104,19 @@ impl<'a> Context<'a> {
         }
         let events_missing = events_missing || (reads_more && all.is_empty()) || !decl.views_named;
         let (events, needed, views, by_name) = (HashMap::new(), Vec::new(), Vec::new(), HashMap::new());
-        let mut cx = Self { decl, all, events_missing, topics: Vec::new(), events, needed, views, by_name, problems };
+        let (topics_read, tombstones) = (Vec::new(), Vec::new());
+        let mut cx = Self {
+            decl,
+            all,
+            events_missing,
+            topics: topics_read,
+            tombstones,
+            events,
+            needed,
+            views,
+            by_name,
+            problems,
+        };
         topics.into_iter().for_each(|topic| cx.read(topic));
         if reads_more {
             // Whichever topic was meant, its events are known.
@@ -113,7 +131,10 @@ impl<'a> Context<'a> {
         for (event, e) in topic.events.iter().enumerate() {
             self.events.insert(e.name.clone(), EventId { topic: self.topics.len(), event });
         }
-        self.needed.push(topic.events.iter().map(|event| RefCell::new(event.key.clone())).collect());
+        let tombstone = tombstone(&topic);
+        let keys = topic.events.iter().map(|event| event.key.clone()).chain([(0..tombstone.fields.len()).collect()]);
+        self.needed.push(keys.map(RefCell::new).collect());
+        self.tombstones.push(tombstone);
         self.topics.push(topic);
     }
 
@@ -195,7 +216,7 @@ impl<'a> Context<'a> {
         let mut refs = Vec::new();
         let mut views = Vec::new();
         let mut complete = true;
-        for input in &decl.from {
+        for input in decl.from.iter().filter(|input| !is_tombstone(input)) {
             let name = &input.source;
             if input.kind != InputKind::View
                 && let Some(event) = self.event(name)
@@ -208,6 +229,7 @@ impl<'a> Context<'a> {
                 self.no_input(input);
             }
         }
+        complete &= self.tombstones(decl, &mut refs);
         match views.as_slice() {
             [] if refs.is_empty() => {
                 if complete && !decl.unsound {
@@ -233,6 +255,35 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Resolves `Tombstone`, which is of the topic that the other events are of, in the order of the aliases.
+    fn tombstones<'d>(&mut self, decl: &'d ViewDecl, refs: &mut Vec<(EventId, &'d InputDecl)>) -> bool {
+        let tombstones: Vec<&InputDecl> = decl.from.iter().filter(|input| is_tombstone(input)).collect();
+        let Some(first) = tombstones.first() else { return true };
+        let topic = match (refs.first(), self.topics.len()) {
+            (Some((id, _)), _) => id.topic,
+            (None, 1) => 0,
+            (None, _) => {
+                let message = format!("`{TOMBSTONE}` of which topic?");
+                let help = "list it beside the events whose rows it deletes".to_owned();
+                self.error(&first.source.span, message, "alone here", Some(help));
+                return false;
+            }
+        };
+        let event = self.topics[topic].events.len();
+        for input in tombstones {
+            if !decl.delete_when.iter().any(|name| input.is_named(name)) {
+                let message = format!("`{TOMBSTONE}` has its key only, so it can but delete");
+                let help = format!("add `{}` to `delete_when`", input.alias.as_ref().unwrap_or(&input.source).value);
+                self.error(&input.source.span, message, "not in `delete_when`", Some(help));
+                return false;
+            }
+            refs.push((EventId { topic, event }, input));
+        }
+        let place = |input: &InputDecl| decl.from.iter().position(|other| std::ptr::eq(other, input));
+        refs.sort_by_key(|(_, input)| place(input));
+        true
     }
 
     /// Neither an event nor a view, or not what it was said to be.
@@ -290,6 +341,15 @@ impl<'a> Context<'a> {
     /// The compiled view of this name.
     pub(super) fn view(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// An event's fields.
+    pub(super) fn record(&self, id: EventId) -> &Arc<RecordType> {
+        self.topics[id.topic].events.get(id.event).map_or(&self.tombstones[id.topic], |event| &event.schema.record)
+    }
+
+    pub(super) fn event_name(&self, id: EventId) -> &str {
+        self.topics[id.topic].events.get(id.event).map_or(TOMBSTONE, |event| &event.name)
     }
 
     pub(super) fn needed(&self, id: EventId) -> &RefCell<Vec<usize>> {
@@ -376,14 +436,13 @@ impl<'a> Context<'a> {
             .enumerate()
             .map(|(t, topic)| TopicPlan {
                 topic: topic.clone(),
-                events: topic
-                    .events
+                events: self.needed[t]
                     .iter()
                     .enumerate()
-                    .map(|(e, event)| EventPlan {
+                    .map(|(e, needed)| EventPlan {
                         // The message key's fields were needed first, in order.
-                        key_slots: (0..event.key.len()).collect(),
-                        needed: self.needed[t][e].borrow().clone(),
+                        key_slots: (0..topic.events.get(e).map_or(topic.key.len(), |event| event.key.len())).collect(),
+                        needed: needed.borrow().clone(),
                         used: used(t, e),
                     })
                     .collect(),
@@ -398,6 +457,21 @@ impl<'a> Context<'a> {
             views: self.views,
         }
     }
+}
+
+/// Whether an input is the record without a value.
+fn is_tombstone(input: &InputDecl) -> bool {
+    input.source.value == TOMBSTONE && input.kind != InputKind::View
+}
+
+/// What is known of a record without a value: the fields of its key.
+fn tombstone(topic: &Topic) -> Arc<RecordType> {
+    let field = |name: &String| {
+        let known = topic.events.iter().find_map(|event| event.schema.record.field(name));
+        known.map_or_else(|| unknown::field(name), |(_, field)| field.clone())
+    };
+    let fields = topic.key.iter().map(field).collect();
+    Arc::new(RecordType { name: TOMBSTONE.to_owned(), aliases: Vec::new(), fields, doc: None })
 }
 
 /// A view of which no more is known than the names of its columns.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{FOLD_VERSION, TopicPlan, View};
-use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, Text, TopologyDecl, ViewDecl};
+use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::table::Direction;
 
 /// Describes what a topology computes: the events and fields it reads, and each view's rules and column types.
@@ -17,6 +17,9 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
             });
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));
+        }
+        if plan.events.last().is_some_and(|tombstone| tombstone.used) {
+            line(&mut out, format_args!("event {}/{TOMBSTONE}: {}", plan.topic.name, plan.topic.key.join(", ")));
         }
     }
     for view in views {

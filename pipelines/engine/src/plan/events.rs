@@ -1,6 +1,6 @@
 //! Views fed by events: which event makes, changes or deletes which row.
 
-use headwater_schemas::{FieldType, RecordType};
+use headwater_schemas::FieldType;
 
 use super::columns::{self, Call, Kind};
 use super::compile::{Context, EventId};
@@ -79,7 +79,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &Inpu
     check_deletions(cx, &draft, owner.as_ref());
     columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
-    let mut inputs: Vec<Vec<EventInput>> = cx.topics[topic].events.iter().map(|_| Vec::new()).collect();
+    let mut inputs: Vec<Vec<EventInput>> = (0..=cx.topics[topic].events.len()).map(|_| Vec::new()).collect();
     let mut arguments = arguments.into_iter();
     let base = with.view().map_or(0, |with| cx.views[with].table.columns.len());
     let deletes_partitions = draft.events.iter().any(|fed| fed.role == Role::DeletePartition);
@@ -242,7 +242,7 @@ fn scope<'a>(cx: &'a Context, draft: &'a Draft, event: usize, with_readable: boo
     EventScope {
         event: &fed.name,
         alias: fed.alias.as_deref(),
-        record: record(cx, fed.id),
+        record: cx.record(fed.id),
         needed: cx.needed(fed.id),
         renames: &fed.names.renames,
         element: fed.names.element.as_ref(),
@@ -250,10 +250,6 @@ fn scope<'a>(cx: &'a Context, draft: &'a Draft, event: usize, with_readable: boo
         with_readable,
         with_unknown: draft.with == With::Unknown,
     }
-}
-
-fn record<'a>(cx: &'a Context, id: EventId) -> &'a RecordType {
-    &cx.topics[id.topic].events[id.event].schema.record
 }
 
 /// The key's columns with one type each, and whether one partition owns each row.

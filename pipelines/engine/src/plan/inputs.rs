@@ -62,7 +62,7 @@ pub(super) fn read(
     let mut sound = roles_are_known(cx, decl, doubtful);
     let mut inputs: Vec<Fed> = Vec::new();
     for (id, input) in refs {
-        let name = cx.topics[id.topic].events[id.event].name.clone();
+        let name = cx.event_name(*id).to_owned();
         let named = |names: &[Text]| names.iter().any(|name| input.is_named(name));
         let role = if named(&decl.delete_when) {
             Role::DeleteRow
@@ -143,14 +143,14 @@ pub(super) fn alias_is_free(cx: &mut Context, input: &InputDecl) -> bool {
 /// What the names under an alias of an event stand for.
 fn names(cx: &mut Context, id: EventId, name: &str, input: &InputDecl) -> Names {
     let element = input.each.as_ref().map(|(element, array)| {
-        let record = &cx.topics[id.topic].events[id.event].schema.record;
+        let record = cx.record(id);
         let found = unknown::field_of(record, &array.value).map(|(_, field)| field.ty.clone());
         let known: Vec<String> = record.fields.iter().map(|field| field.name.clone()).collect();
         self::element(cx, element, array, found, &known, &format!("event `{name}`"))
     });
     let (element, sound) = element.unwrap_or((None, true));
     let asts = parsed(cx, input);
-    let record = &cx.topics[id.topic].events[id.event].schema.record;
+    let record = cx.record(id);
     let needed = cx.needed(id);
     let scope = plain_scope(name, record, needed, element.as_ref());
     let (renames, problems) = resolved(&asts, &scope);
@@ -179,7 +179,7 @@ fn plain_scope<'a>(
 }
 
 fn array_slot(cx: &Context, id: EventId, array: &Text) -> Option<usize> {
-    let record = &cx.topics[id.topic].events[id.event].schema.record;
+    let record = cx.record(id);
     let (index, _) = unknown::field_of(record, &array.value)?;
     let mut needed = cx.needed(id).borrow_mut();
     let slot = needed.iter().position(|&n| n == index);

@@ -85,7 +85,8 @@ impl Topics {
         let events = names.into_iter().filter_map(|name| salvage::event(name, schemas, &[])).collect();
         let (key, ignore) = (Vec::new(), Vec::new());
         let (name, domain) = (name.unwrap_or(domain).to_owned(), domain.to_owned());
-        self.topics.push(Arc::new(Topic { name, domain, key, partitions: 1, retention_days: None, events, ignore }));
+        let (partitions, retention_days, compact) = (1, None, false);
+        self.topics.push(Arc::new(Topic { name, domain, key, partitions, retention_days, compact, events, ignore }));
     }
 
     /// A topic's name and its events' names are the whole project's.
@@ -200,6 +201,7 @@ fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out
         key: if sound { key } else { Vec::new() },
         partitions: decl.partitions.value,
         retention_days: decl.retention_days.as_ref().map(|days| days.value),
+        compact: decl.compact,
         events,
         ignore: decl.ignore.iter().map(|name| name.value.clone()).collect(),
     }
