@@ -21,9 +21,28 @@ pub struct Topic {
     pub retention_days: Option<u32>,
     /// Of each key, all but the last record may be gone: `cleanup: compact`.
     pub compact: bool,
+    /// How a repeat is told from what was said before.
+    pub deduplicate: Option<Deduplicate>,
     pub events: Vec<Event>,
     /// Names of events that are known and skipped.
     pub ignore: Vec<String>,
+}
+
+/// A record that says again what one of the last of its key said is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deduplicate {
+    pub by: Identity,
+    /// How many records of a key are remembered.
+    pub last: u32,
+}
+
+/// What two records have in common that are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The header `ce_id`.
+    Header,
+    /// A field of every event.
+    Field(String),
 }
 
 /// One kind of record on a topic.
@@ -147,10 +166,14 @@ fn write_key_value(value: &Value, out: &mut Vec<u8>) {
 }
 
 fn can_be_key(ty: &FieldType) -> bool {
-    let scalar = ty.ty.is_text()
-        || ty.ty.is_timestamp()
-        || matches!(ty.ty, Type::Boolean | Type::Int | Type::Long | Type::Decimal { .. } | Type::Uuid | Type::Date);
-    scalar && !ty.nullable
+    has_key_text(&ty.ty) && !ty.nullable
+}
+
+/// Whether [`write_key`] writes values of this type.
+pub fn has_key_text(ty: &Type) -> bool {
+    ty.is_text()
+        || ty.is_timestamp()
+        || matches!(ty, Type::Boolean | Type::Int | Type::Long | Type::Decimal { .. } | Type::Uuid | Type::Date)
 }
 
 #[cfg(test)]
@@ -177,6 +200,7 @@ mod tests {
             partitions: 3,
             retention_days: None,
             compact: false,
+            deduplicate: None,
             events: vec![event(&["id"]).unwrap()],
             ignore: vec![],
         };
@@ -218,8 +242,17 @@ mod tests {
         let schema = Arc::new(Schema::parse(&schema, &[]).unwrap());
         let events = vec![Event::new(schema, vec![], &["id".to_owned()]).unwrap()];
         let (name, domain, key) = ("sales".into(), "shop".into(), vec!["id".into()]);
-        let topic =
-            Topic { name, domain, key, partitions: 3, retention_days: None, compact: false, events, ignore: vec![] };
+        let topic = Topic {
+            name,
+            domain,
+            key,
+            partitions: 3,
+            retention_days: None,
+            compact: false,
+            deduplicate: None,
+            events,
+            ignore: vec![],
+        };
         assert_eq!(topic.read_key(b"-7"), Ok(vec![Value::Long(-7)]));
         assert_eq!(topic.read_key(b"+7"), Err("the message key is not written as keys are".into()));
         assert!(topic.read_key(b"seven").is_err());

@@ -136,6 +136,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Events on a row that does not exist.
     pub absent: u64,
+    /// Events that say again what one of the last of their key said.
+    pub repeated: u64,
 }
 
 pub(crate) struct Source {

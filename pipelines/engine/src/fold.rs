@@ -19,6 +19,7 @@
 mod apply;
 mod derived;
 mod reduce;
+mod seen;
 mod slots;
 mod working;
 
@@ -48,6 +49,7 @@ pub struct Fold {
     asked: Vec<(usize, Vec<usize>)>,
     touched: bool,
     absent: u64,
+    repeated: u64,
     in_parts: bool,
 }
 
@@ -58,6 +60,8 @@ enum Out {
     Skipped,
     Failed(String),
     Behind,
+    /// The views have what it says. Known anew in each pass: what it repeats may be left out.
+    Repeated,
 }
 
 /// What a fold needs, or gives.
@@ -126,6 +130,7 @@ impl Fold {
             asked: Vec::new(),
             touched: false,
             absent: 0,
+            repeated: 0,
             in_parts: false,
         }
     }
@@ -201,6 +206,9 @@ impl Fold {
         let mut work = std::mem::take(&mut self.work[view]);
         let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
+            Source::Seen(source) => {
+                seen::touch(&self.topology.topics[source.topic], kept, source, &self.batch, &self.out, &mut work);
+            }
             Source::Events(source) => apply::touch_events(
                 &self.topology,
                 kept,
@@ -236,6 +244,7 @@ impl Fold {
         let mut work = std::mem::take(&mut self.work[view]);
         let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
+            Source::Seen(source) => self.repeated += seen::apply(source, &self.batch, &mut work, &mut self.out),
             Source::Events(source) => apply::events(
                 &self.topology,
                 kept,
@@ -268,6 +277,8 @@ impl Fold {
 
     /// Leaves the failed records out, and what follows each on its message key, and starts again.
     fn leave_out(&mut self) {
+        self.out.iter_mut().filter(|out| **out == Some(Out::Repeated)).for_each(|out| *out = None);
+        self.repeated = 0;
         let records = self.batch.records();
         let mut heads: HashMap<(usize, i32, &Bytes), usize> = HashMap::new();
         for (record, _) in &self.failures {
@@ -308,12 +319,12 @@ impl Fold {
             .into_iter()
             .enumerate()
             .filter_map(|(record, out)| match out? {
-                Out::Skipped => None,
+                Out::Skipped | Out::Repeated => None,
                 Out::Failed(reason) => Some(Parked { record, reason: Some(reason) }),
                 Out::Behind => Some(Parked { record, reason: None }),
             })
             .collect();
-        let counts = Counts { absent: self.absent, ..self.batch.counts() };
+        let counts = Counts { absent: self.absent, repeated: self.repeated, ..self.batch.counts() };
         let records = self.batch.take_records();
         Outcome { writes, parked, records, counts }
     }

@@ -13,6 +13,7 @@ mod events;
 mod inputs;
 mod retain;
 mod scope;
+mod seen;
 
 use std::sync::Arc;
 
@@ -105,6 +106,28 @@ pub(crate) enum Source {
     Copy(CopySource),
     /// An aggregate over a view: contributions added and taken back.
     Aggregate(AggregateSource),
+    /// What is remembered of a topic's records.
+    Seen(SeenSource),
+}
+
+#[derive(Debug)]
+pub(crate) struct SeenSource {
+    pub(crate) topic: usize,
+    /// How many records of a key are remembered.
+    pub(crate) last: usize,
+    /// By the topic's events and then `Tombstone`.
+    pub(crate) told: Vec<Told>,
+}
+
+/// What tells a record from others of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The header `ce_id`.
+    Header,
+    /// A field of the event, in this slot.
+    Slot(usize),
+    /// Nothing: it has no such field.
+    Not,
 }
 
 #[derive(Debug)]
@@ -290,6 +313,7 @@ impl View {
     pub(crate) fn settle(&mut self) {
         self.table.fed = match &self.source {
             Source::Copy(_) => Feeding::Mapped,
+            Source::Seen(_) => Feeding::ByOne,
             _ if self.owner.is_some() => Feeding::ByOne,
             Source::Events(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), None)),
             Source::Aggregate(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), Some(source.rows))),
@@ -318,7 +342,7 @@ impl View {
         let reducers: &mut dyn Iterator<Item = &Reducer> = match &self.source {
             Source::Events(source) => &mut source.reducers.iter(),
             Source::Aggregate(source) => &mut source.reducers.iter(),
-            Source::Copy(_) => &mut std::iter::empty(),
+            Source::Copy(_) | Source::Seen(_) => &mut std::iter::empty(),
         };
         values.extend(reducers.map(|reducer| match reducer {
             Reducer::Count => Value::Long(0),
@@ -334,7 +358,7 @@ impl View {
         let reducers: Vec<&Reducer> = match &self.source {
             Source::Events(source) => source.reducers.iter().collect(),
             Source::Aggregate(source) => source.reducers.iter().collect(),
-            Source::Copy(_) => return None,
+            Source::Copy(_) | Source::Seen(_) => return None,
         };
         reducers.iter().enumerate().find_map(|(i, reducer)| {
             let Reducer::Sum { count, .. } = reducer else { return None };

@@ -62,6 +62,11 @@ fn over_views() {
 }
 
 #[test]
+fn without_repeats() {
+    run(include_str!("forms/repeats.txt"));
+}
+
+#[test]
 fn over_records_without_a_value() {
     run(include_str!("forms/tombstones.txt"));
 }

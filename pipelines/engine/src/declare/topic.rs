@@ -15,6 +15,7 @@ pub struct TopicDecl {
     pub retention_days: Option<Spanned<u32>>,
     /// `cleanup: compact`: of each key, all but the last record may go.
     pub compact: bool,
+    pub deduplicate: Option<DeduplicateDecl>,
     pub events: Vec<Text>,
     /// An event and its older names.
     pub was: Vec<(Text, Vec<Text>)>,
@@ -22,8 +23,17 @@ pub struct TopicDecl {
     pub ignore: Vec<Text>,
 }
 
+/// How a repeat is known, and among how many records of its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeduplicateDecl {
+    pub by: Text,
+    pub last: u32,
+}
+
 /// Partitions of a topic.
 pub const MAX_PARTITIONS: u32 = 10_000;
+/// Records of a key that are remembered: each takes 16 bytes, and a key's are read and written as one.
+const MAX_REMEMBERED: u32 = 1_000;
 /// A hundred years.
 const MAX_RETENTION_DAYS: u32 = 36_500;
 
@@ -46,12 +56,14 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
     let ignore = fields.optional("ignore").and_then(|node| node.texts("`ignore`", out)).unwrap_or_default();
     let ignore = keep_avro_names(ignore, "an event", out);
     let compact = fields.optional("cleanup").is_some_and(|node| read_cleanup(node, out));
-    fields.finish(&["deduplicate"], out);
+    let deduplicate = fields.entry("deduplicate");
+    fields.finish(&[], out);
+    let deduplicate = deduplicate.and_then(|(key, node)| read_deduplicate(key, node, compact, out));
 
     let (topic, key, events) = (topic?, key?, events?);
     check_events(&events, &was, &ignore, out);
     let partitions = partitions.unwrap_or_else(|| Spanned::new(1, topic.span.clone()));
-    Some(TopicDecl { topic, key, partitions, retention_days, compact, events, was, ignore })
+    Some(TopicDecl { topic, key, partitions, retention_days, compact, deduplicate, events, was, ignore })
 }
 
 /// The name that a topic's file gives it, whatever else is wrong in there. None where that can be no name.
@@ -130,6 +142,21 @@ fn check_key_format(node: &Node, out: &mut Vec<Diagnostic>) {
             out.push(error.label("expected `string`").help("leave `key_format` out: it is `string` unless given"));
         }
     }
+}
+
+/// `deduplicate: { by: event_id, last: 64 }`.
+fn read_deduplicate(key: &Node, node: &Node, compact: bool, out: &mut Vec<Diagnostic>) -> Option<DeduplicateDecl> {
+    let mut fields = node.fields("`deduplicate`", &key.span, out)?;
+    let by = fields.required("by", "event_id").and_then(|node| node.text("`deduplicate.by`", out));
+    let last = fields.required("last", "64");
+    let last = last.and_then(|node| node.integer("`deduplicate.last`", 1..=MAX_REMEMBERED, out));
+    fields.finish(&[], out);
+    if compact {
+        let error = Diagnostic::error(&key.span, "what is repeated on a compacted topic is all there may be");
+        out.push(error.label("of a compacted topic").help("leave it out: a full state said twice is the same state"));
+        return None;
+    }
+    Some(DeduplicateDecl { by: by?, last: last?.value })
 }
 
 /// Whether the topic is compacted.

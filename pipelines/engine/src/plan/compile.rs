@@ -10,6 +10,7 @@ use headwater_schemas::topic::Topic;
 use super::scope::AnyScope;
 use super::{
     EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, compacted, derived, describe, events, retain,
+    seen,
 };
 use crate::declare::{ColumnsDecl, InputDecl, InputKind, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
@@ -31,6 +32,9 @@ pub fn compile(decl: &TopologyDecl, topics: &[Arc<Topic>]) -> Result<Topology, V
 /// to be run. `events_missing`: a topic's file could not be read, so a name that is not found may be there.
 pub(crate) fn outline(decl: &TopologyDecl, topics: &[Arc<Topic>], events_missing: bool) -> (Topology, Vec<Diagnostic>) {
     let mut cx = Context::new(decl, topics, events_missing);
+    for topic in 0..cx.topics.len() {
+        cx.remember(topic);
+    }
     let cycle = cx.cycle();
     for &index in &cycle {
         cx.cyclic(&decl.views[index]);
@@ -136,6 +140,33 @@ impl<'a> Context<'a> {
         self.needed.push(keys.map(RefCell::new).collect());
         self.tombstones.push(tombstone);
         self.topics.push(topic);
+    }
+
+    /// Makes the view that drops a topic's repeats, before all that derive from it.
+    fn remember(&mut self, topic: usize) {
+        let Some(view) = seen::view(self, topic) else { return };
+        if let Some(declared) = self.decl.views.iter().find(|declared| declared.name.value == view.table.name) {
+            let message =
+                format!("`{}` is what the fold remembers of topic `{}`", view.table.name, self.topics[topic].name);
+            self.error(&declared.name.span, message, "taken", Some("call the view something else".into()));
+        }
+        self.views.push(view);
+    }
+
+    /// The topology's name.
+    pub(super) fn topology(&self) -> &str {
+        &self.decl.name.value
+    }
+
+    /// The slot of an event's field, which becomes needed.
+    pub(super) fn slot(&self, id: EventId, field: &str) -> Option<usize> {
+        let (index, _) = unknown::field_of(self.record(id), field)?;
+        let mut needed = self.needed(id).borrow_mut();
+        let slot = needed.iter().position(|&n| n == index);
+        Some(slot.unwrap_or_else(|| {
+            needed.push(index);
+            needed.len() - 1
+        }))
     }
 
     fn keep(&mut self, decl: &'a ViewDecl, mut view: View) {
@@ -416,6 +447,7 @@ impl<'a> Context<'a> {
                 Source::Events(source) => source.with,
                 Source::Copy(source) => Some(source.view),
                 Source::Aggregate(source) => Some(source.view),
+                Source::Seen(_) => None,
             };
             if let Some(read) = reads {
                 self.views[read].has_dependents = true;

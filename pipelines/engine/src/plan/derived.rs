@@ -415,7 +415,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
     let read = match &source {
         Source::Copy(copy) => copy.view,
         Source::Aggregate(aggregate) => aggregate.view,
-        Source::Events(_) => 0,
+        Source::Events(_) | Source::Seen(_) => 0,
     };
     let table = Table {
         name: decl.name.value.clone(),

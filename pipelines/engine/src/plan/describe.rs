@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use headwater_schemas::topic::Identity;
+
 use super::{FOLD_VERSION, TopicPlan, View};
 use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::table::Direction;
@@ -17,6 +19,13 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
             });
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));
+        }
+        if let Some(deduplicate) = &plan.topic.deduplicate {
+            let by = match &deduplicate.by {
+                Identity::Header => "the header ce_id",
+                Identity::Field(name) => name,
+            };
+            line(&mut out, format_args!("topic {}: each {by} once in {}", plan.topic.name, deduplicate.last));
         }
         if plan.events.last().is_some_and(|tombstone| tombstone.used) {
             line(&mut out, format_args!("event {}/{TOMBSTONE}: {}", plan.topic.name, plan.topic.key.join(", ")));

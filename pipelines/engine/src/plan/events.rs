@@ -99,7 +99,8 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &Inpu
         retain: None,
     };
     View {
-        level: with.view().map_or(0, |with| cx.views[with].level + 1),
+        // After what drops repeats.
+        level: with.view().map_or(usize::from(cx.topics[topic].deduplicate.is_some()), |with| cx.views[with].level + 1),
         owner,
         buckets: buckets(decl),
         deletes_partitions,

@@ -83,7 +83,7 @@ pub(super) fn read(
         }
         sound &= alias_is_free(cx, input);
         let names = names(cx, *id, &name, input);
-        let array = names.element.as_ref().and(input.each.as_ref()).and_then(|(_, array)| array_slot(cx, *id, array));
+        let array = names.element.as_ref().and(input.each.as_ref()).and_then(|(_, array)| cx.slot(*id, array));
         let alias = input.alias.as_ref().map(|alias| alias.value.clone());
         inputs.push(Fed { id: *id, name, alias, role, names, filter: None, array });
     }
@@ -176,17 +176,6 @@ fn plain_scope<'a>(
         with_readable: false,
         with_unknown: false,
     }
-}
-
-fn array_slot(cx: &Context, id: EventId, array: &Text) -> Option<usize> {
-    let record = cx.record(id);
-    let (index, _) = unknown::field_of(record, &array.value)?;
-    let mut needed = cx.needed(id).borrow_mut();
-    let slot = needed.iter().position(|&n| n == index);
-    Some(slot.unwrap_or_else(|| {
-        needed.push(index);
-        needed.len() - 1
-    }))
 }
 
 /// The elements that `each` unfolds, `found` being the type of what it names, and whether they are right. Of what is

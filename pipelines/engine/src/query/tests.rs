@@ -44,6 +44,7 @@ fn topic(domain: &str) -> Arc<Topic> {
         partitions: decl.partitions.value,
         retention_days: None,
         compact: false,
+        deduplicate: None,
         events: decl.events.iter().map(|name| event(name)).collect(),
         ignore: Vec::new(),
         key,
