@@ -77,8 +77,12 @@ impl Environment {
     }
 
     pub(crate) async fn declare_topic(&self, topic: &Topic) -> Result<(), Failure> {
-        let spec =
-            TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: topic.retention_days };
+        let spec = TopicSpec {
+            name: topic.name.clone(),
+            partitions: topic.partitions,
+            retention_days: topic.retention_days,
+            compact: topic.compact,
+        };
         self.log.ensure_topic(&spec).await.map_err(|error| {
             let failure = Failure::because(format!("the topic {} cannot be used as declared", topic.name), &error);
             match error {

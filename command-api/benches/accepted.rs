@@ -63,7 +63,8 @@ fn accepted(criterion: &mut Criterion) {
     let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
     let log = Log::memory();
     for topic in &project.topics {
-        let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+        let spec =
+            TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None, compact: false };
         runtime.block_on(log.ensure_topic(&spec)).expect("a topic");
     }
     let blobs = tempfile::tempdir().expect("a folder");

@@ -247,7 +247,7 @@ mod tests {
     async fn an_event_is_written_once_however_many_see_to_it() {
         let folder = tempfile::tempdir().unwrap();
         for log in [Log::memory(), Log::open_embedded(folder.path()).await.unwrap()] {
-            let spec = TopicSpec { name: "t".to_owned(), partitions: 1, retention_days: None };
+            let spec = TopicSpec { name: "t".to_owned(), partitions: 1, retention_days: None, compact: false };
             log.ensure_topic(&spec).await.unwrap();
             let flights = Flights { log: log.clone(), delivery_timeout: Duration::from_secs(60) };
             let event_id = Uuid::from_u128(7);

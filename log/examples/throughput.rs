@@ -69,7 +69,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Answers how many records were written and read.
 async fn measure(log: &Log, topic: &str) -> Result<usize, Box<dyn Error>> {
-    log.ensure_topic(&TopicSpec { name: topic.into(), partitions: PARTITIONS, retention_days: None }).await?;
+    log.ensure_topic(&TopicSpec { name: topic.into(), partitions: PARTITIONS, retention_days: None, compact: false })
+        .await?;
     appends(log, topic, 1, 500).await?;
     appends(log, topic, 10, 200).await?;
     appends(log, topic, 100, 100).await?;

@@ -11,7 +11,7 @@
 //! # use headwater_log::{Log, LogError, NewRecord, Offset, Partition, TopicSpec};
 //! # async fn example() -> Result<(), LogError> {
 //! let log = Log::memory();
-//! log.ensure_topic(&TopicSpec { name: "document".into(), partitions: 1, retention_days: None }).await?;
+//! log.ensure_topic(&TopicSpec { name: "document".into(), partitions: 1, retention_days: None, compact: false }).await?;
 //! let record = NewRecord { key: Some("d1".into()), payload: Some("…".into()), ..NewRecord::default() };
 //! let at = log.append("document", record).await?;
 //! let read = log.read("document", Partition(0), at.offset, 100, 1 << 20).await?;

@@ -17,6 +17,9 @@ pub struct TopicSpec {
     pub partitions: u32,
     /// Days that a record is kept, by its timestamp. None is for ever.
     pub retention_days: Option<u32>,
+    /// Of each key, older records may go once there is a newer one. Kafka does it in its own time; the embedded log keeps
+    /// them all, which whoever reads a compacted topic cannot tell.
+    pub compact: bool,
 }
 
 /// A topic as the log has it.
@@ -111,7 +114,8 @@ mod tests {
             ("a", 10_001, Some("10001 partitions")),
         ];
         for (name, partitions, expected) in cases {
-            let spec = TopicSpec { name: (*name).into(), partitions: *partitions, retention_days: None };
+            let spec =
+                TopicSpec { name: (*name).into(), partitions: *partitions, retention_days: None, compact: false };
             match (spec.validate(), expected) {
                 (Ok(()), None) => {}
                 (Err(error), Some(part)) => assert!(error.to_string().contains(part), "{name:?}: {error}"),

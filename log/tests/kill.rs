@@ -38,7 +38,7 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let log = Log::open_embedded(Path::new(&folder)).await.unwrap();
-        let spec = TopicSpec { name: "t".into(), partitions: PARTITIONS, retention_days: None };
+        let spec = TopicSpec { name: "t".into(), partitions: PARTITIONS, retention_days: None, compact: false };
         log.ensure_topic(&spec).await.unwrap();
         let tasks = (0..TASKS).map(|task| {
             let (log, round) = (log.clone(), round.clone());

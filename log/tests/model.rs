@@ -108,7 +108,7 @@ impl Model {
 }
 
 async fn compare(mut log: Log, folder: Option<&tempfile::TempDir>, steps: &[Step]) {
-    let spec = TopicSpec { name: "t".into(), partitions: PARTITIONS, retention_days: Some(2) };
+    let spec = TopicSpec { name: "t".into(), partitions: PARTITIONS, retention_days: Some(2), compact: false };
     log.ensure_topic(&spec).await.unwrap();
     let mut models: BTreeMap<Partition, Model> =
         (0..PARTITIONS as i32).map(|partition| (Partition(partition), Model::default())).collect();

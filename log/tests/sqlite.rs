@@ -19,7 +19,7 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
 }
 
 fn spec(name: &str, partitions: u32, retention_days: Option<u32>) -> TopicSpec {
-    TopicSpec { name: name.into(), partitions, retention_days }
+    TopicSpec { name: name.into(), partitions, retention_days, compact: false }
 }
 
 fn record(payload: impl Into<bytes::Bytes>) -> NewRecord {

@@ -19,9 +19,30 @@ pub struct Topic {
     pub partitions: u32,
     /// None: for ever.
     pub retention_days: Option<u32>,
+    /// Of each key, all but the last record may be gone: `cleanup: compact`.
+    pub compact: bool,
+    /// How a repeat is told from what was said before.
+    pub deduplicate: Option<Deduplicate>,
     pub events: Vec<Event>,
     /// Names of events that are known and skipped.
     pub ignore: Vec<String>,
+}
+
+/// A record that says again what one of the last of its key said is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deduplicate {
+    pub by: Identity,
+    /// How many records of a key are remembered.
+    pub last: u32,
+}
+
+/// What two records have in common that are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The header `ce_id`.
+    Header,
+    /// A field of every event.
+    Field(String),
 }
 
 /// One kind of record on a topic.
@@ -82,6 +103,24 @@ impl Topic {
         format!("{}-{}", self.name, event.schema.record.name)
     }
 
+    /// The fields of a message key, which is all that a record without a value has. Only the one form that
+    /// [`Topic::message_key`] writes is read: another would be in another partition.
+    ///
+    /// # Errors
+    /// Why these bytes are no key of this topic.
+    pub fn read_key(&self, key: &[u8]) -> Result<Vec<Value>, String> {
+        let Some((event, [index])) = self.events.first().map(|event| (event, event.key.as_slice())) else {
+            return Err("the topic's key is not one field".into());
+        };
+        let ty = &event.schema.record.fields[*index].ty;
+        let text = std::str::from_utf8(key).map_err(|_| "the message key is no text".to_owned())?;
+        let value =
+            crate::json::from_text(ty, text).map_err(|problem| format!("the message key: {}", problem.message))?;
+        let mut again = Vec::new();
+        write_key_value(&value, &mut again);
+        if again == key { Ok(vec![value]) } else { Err("the message key is not written as keys are".into()) }
+    }
+
     /// The message key of a whole record: its key field as text. Empty where the value is null or no record.
     pub fn message_key(&self, event: &Event, record: &Value) -> Vec<u8> {
         let mut key = Vec::new();
@@ -127,10 +166,14 @@ fn write_key_value(value: &Value, out: &mut Vec<u8>) {
 }
 
 fn can_be_key(ty: &FieldType) -> bool {
-    let scalar = ty.ty.is_text()
-        || ty.ty.is_timestamp()
-        || matches!(ty.ty, Type::Boolean | Type::Int | Type::Long | Type::Decimal { .. } | Type::Uuid | Type::Date);
-    scalar && !ty.nullable
+    has_key_text(&ty.ty) && !ty.nullable
+}
+
+/// Whether [`write_key`] writes values of this type.
+pub fn has_key_text(ty: &Type) -> bool {
+    ty.is_text()
+        || ty.is_timestamp()
+        || matches!(ty, Type::Boolean | Type::Int | Type::Long | Type::Decimal { .. } | Type::Uuid | Type::Date)
 }
 
 #[cfg(test)]
@@ -156,6 +199,8 @@ mod tests {
             key: vec!["id".into()],
             partitions: 3,
             retention_days: None,
+            compact: false,
+            deduplicate: None,
             events: vec![event(&["id"]).unwrap()],
             ignore: vec![],
         };
@@ -166,6 +211,8 @@ mod tests {
         assert_eq!(topic.event_written_as("Bought"), Some(sold));
         let record = Value::Record([Value::Null, Value::string("é1"), Value::Double(1.0)].into());
         assert_eq!(topic.message_key(sold, &record), "é1".as_bytes());
+        assert_eq!(topic.read_key("é1".as_bytes()), Ok(vec![Value::string("é1")]));
+        assert_eq!(topic.read_key(b"\xff"), Err("the message key is no text".into()));
     }
 
     #[test]
@@ -187,6 +234,28 @@ mod tests {
         ] {
             assert_eq!(event(key).unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_key_has_one_form() {
+        let schema = SCHEMA.replace(r#""name": "id", "type": "string""#, r#""name": "id", "type": "long""#);
+        let schema = Arc::new(Schema::parse(&schema, &[]).unwrap());
+        let events = vec![Event::new(schema, vec![], &["id".to_owned()]).unwrap()];
+        let (name, domain, key) = ("sales".into(), "shop".into(), vec!["id".into()]);
+        let topic = Topic {
+            name,
+            domain,
+            key,
+            partitions: 3,
+            retention_days: None,
+            compact: false,
+            deduplicate: None,
+            events,
+            ignore: vec![],
+        };
+        assert_eq!(topic.read_key(b"-7"), Ok(vec![Value::Long(-7)]));
+        assert_eq!(topic.read_key(b"+7"), Err("the message key is not written as keys are".into()));
+        assert!(topic.read_key(b"seven").is_err());
     }
 
     #[test]

@@ -248,17 +248,24 @@ impl Lane {
     }
 
     fn record(&self, event: &GivenEvent, number: usize) -> Result<NewRecord, Failure> {
-        let schema = &event.topic.events[event.event].schema;
         let unwritable = |why: &str| Failure::new(format!("event {number} of the test cannot be written: {why}"));
-        let id = self.ids.get(&event.topic.name).and_then(|ids| ids.get(event.event));
-        let id = id.ok_or_else(|| unwritable("its schema has no id"))?;
-        let (mut body, mut payload) = (Vec::new(), Vec::new());
-        encode(schema, &event.value, &mut body).map_err(|problem| unwritable(&problem.to_string()))?;
-        wire::frame(*id, &body, &mut payload);
+        // A record without a value is no event of the topic's own.
+        let payload = match event.topic.events.get(event.event) {
+            None => None,
+            Some(declared) => {
+                let id = self.ids.get(&event.topic.name).and_then(|ids| ids.get(event.event));
+                let id = id.ok_or_else(|| unwritable("its schema has no id"))?;
+                let (mut body, mut payload) = (Vec::new(), Vec::new());
+                encode(&declared.schema, &event.value, &mut body)
+                    .map_err(|problem| unwritable(&problem.to_string()))?;
+                wire::frame(*id, &body, &mut payload);
+                Some(payload.into())
+            }
+        };
         let headers = event.headers.iter();
         Ok(NewRecord {
             key: event.key.clone().map(Into::into),
-            payload: Some(payload.into()),
+            payload,
             headers: headers.map(|(name, value)| Header { name: name.clone(), value: value.clone().into() }).collect(),
             timestamp_ms: Some(event.time.div_euclid(1000)),
             partition: None,

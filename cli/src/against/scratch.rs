@@ -149,7 +149,7 @@ impl Scratch {
         let spec = |&(lane, topic): &(usize, &Arc<Topic>)| {
             let name = self.topic(lane, &topic.name);
             // Kept for ever: a test's events are as old as it says.
-            TopicSpec { name, partitions: topic.partitions, retention_days: None }
+            TopicSpec { name, partitions: topic.partitions, retention_days: None, compact: false }
         };
         let specs: Vec<TopicSpec> = topics.iter().map(spec).collect();
         self.topics.extend(specs.iter().map(|spec| spec.name.clone()));

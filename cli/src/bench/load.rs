@@ -95,7 +95,12 @@ impl Load {
     pub(super) async fn make_topics(self, source: &Source) -> Result<(), Failure> {
         for plan in &source.topology.topics {
             let topic = &plan.topic;
-            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: topic.partitions,
+                retention_days: None,
+                compact: false,
+            };
             source.log.ensure_topic(&spec).await.map_err(|error| unwritable(&error))?;
         }
         Ok(())

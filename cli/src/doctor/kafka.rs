@@ -81,8 +81,12 @@ async fn in_cluster(kafka: &KafkaLog, topic: &Topic) -> Vec<Finding> {
     match kafka.topic_facts(name).await {
         Ok(facts) => described(kafka, name, &facts),
         Err(LogError::UnknownTopic { .. }) => {
-            let spec =
-                TopicSpec { name: name.clone(), partitions: topic.partitions, retention_days: topic.retention_days };
+            let spec = TopicSpec {
+                name: name.clone(),
+                partitions: topic.partitions,
+                retention_days: topic.retention_days,
+                compact: topic.compact,
+            };
             let Err(error) = kafka.may_create(&spec).await else { return Vec::new() };
             let mend = format!(
                 "Grant Create on it to the user of `log.kafka`, or have it made with {}.",

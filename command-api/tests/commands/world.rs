@@ -78,7 +78,12 @@ impl World {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/project");
         let project = Project::load(&root, None).unwrap_or_else(|report| panic!("{report}"));
         for topic in &project.topics {
-            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: topic.partitions,
+                retention_days: None,
+                compact: false,
+            };
             log.ensure_topic(&spec).await.expect("a topic");
         }
         let topology = project.topologies[0].clone();

@@ -1,9 +1,10 @@
 //! Topics: created, compared, described and deleted.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -47,7 +48,7 @@ impl KafkaLog {
         let replication = TopicReplication::Fixed(options.replication.unwrap_or(-1));
         let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
         let mut topic = NewTopic::new(&spec.name, partitions, replication)
-            .set("cleanup.policy", "delete")
+            .set("cleanup.policy", cleanup_policy(spec))
             .set("retention.ms", &retention_ms)
             .set("max.message.bytes", &message_bytes);
         if let Some(insync) = &insync {
@@ -75,16 +76,17 @@ impl KafkaLog {
         }
     }
 
-    /// Compares a topic with its declaration, and sets its retention where that differs.
+    /// Compares a topic with its declaration, and sets how it is cleaned up where that differs.
     async fn compare(&self, spec: &TopicSpec, mut existing: TopicInfo) -> Result<TopicInfo, LogError> {
         spec.fits(&existing)?;
-        if existing.retention_days == spec.retention_days {
+        if existing.retention_days == spec.retention_days && self.is_cleaned_as(spec).await? {
             return Ok(existing);
         }
         let (name, complaints) = (spec.name.clone(), self.0.complaints.clone());
         let retention_ms = retention_ms(spec.retention_days);
+        let policy = cleanup_policy(spec);
         self.ask(move |asker, timeout| {
-            let configs = [("retention.ms", retention_ms.as_str())];
+            let configs = [("retention.ms", retention_ms.as_str()), ("cleanup.policy", policy)];
             native::set_topic_configs(asker.client(), &name, &configs, timeout)
                 .map_err(|code| faults::fault(&complaints, code, "set the retention of", &name))
         })
@@ -93,7 +95,7 @@ impl KafkaLog {
         self.remember(&existing);
         // Until the broker that is asked has heard of it.
         let began = Instant::now();
-        while self.retention_days(&spec.name).await? != spec.retention_days {
+        while self.retention_days(&spec.name).await? != spec.retention_days || !self.is_cleaned_as(spec).await? {
             self.again(began, "set the retention of", &spec.name).await?;
         }
         Ok(existing)
@@ -261,11 +263,23 @@ impl KafkaLog {
     }
 
     async fn retention_days(&self, name: &str) -> Result<Option<u32>, LogError> {
+        Ok(days(&self.config(name).await?))
+    }
+
+    /// Whether the broker has the topic's policy as declared, in whichever order it names its parts.
+    async fn is_cleaned_as(&self, spec: &TopicSpec) -> Result<bool, LogError> {
+        let config = self.config(&spec.name).await?;
+        let found = config.get("cleanup.policy").and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+        let parts = |policy: &str| policy.split(',').map(|part| part.trim().to_owned()).collect::<BTreeSet<_>>();
+        Ok(parts(found) == parts(cleanup_policy(spec)))
+    }
+
+    async fn config(&self, name: &str) -> Result<ConfigResource, LogError> {
         let failed = |code| self.fault(code, "look at the settings of", name);
         let asked = [ResourceSpecifier::Topic(name)];
         let configs = self.0.admin.describe_configs(&asked, &self.admin_options()).await;
         match configs.map_err(|error| failed(faults::code_of(&error)))?.into_iter().next() {
-            Some(Ok(config)) => Ok(days(&config)),
+            Some(Ok(config)) => Ok(config),
             Some(Err(code)) => Err(failed(code)),
             None => Err(failed(RDKafkaErrorCode::Fail)),
         }
@@ -297,12 +311,21 @@ impl KafkaLog {
     }
 }
 
+/// What goes: what is beyond retention, what a newer record of its key replaces, or both.
+fn cleanup_policy(spec: &TopicSpec) -> &'static str {
+    match (spec.compact, spec.retention_days) {
+        (false, _) => "delete",
+        (true, None) => "compact",
+        (true, Some(_)) => "compact,delete",
+    }
+}
+
 fn retention_ms(days: Option<u32>) -> String {
     days.map_or(-1, |days| i64::from(days) * DAY_MS).to_string()
 }
 
 /// Days that a topic keeps its records, rounded up; None is for ever.
-fn days(config: &rdkafka::admin::ConfigResource) -> Option<u32> {
+fn days(config: &ConfigResource) -> Option<u32> {
     let ms: i64 = config.get("retention.ms")?.value.as_ref()?.parse().ok()?;
     u32::try_from((ms.max(-1) + DAY_MS - 1).div_euclid(DAY_MS)).ok().filter(|_| ms >= 0)
 }

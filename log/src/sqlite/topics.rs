@@ -105,7 +105,7 @@ impl Shared {
             return Err(LogError::InvalidTopic { topic: spec.name.clone(), reason });
         }
         transaction.commit().await.map_err(fault)?;
-        let TopicSpec { name, partitions, retention_days } = spec.clone();
+        let TopicSpec { name, partitions, retention_days, .. } = spec.clone();
         Ok(TopicInfo { name, id: TopicId(uuid), partitions, retention_days })
     }
 

@@ -93,7 +93,7 @@ async fn connected() -> Log {
 }
 
 pub(crate) fn spec(name: &str, partitions: u32, retention_days: Option<u32>) -> TopicSpec {
-    TopicSpec { name: name.into(), partitions, retention_days }
+    TopicSpec { name: name.into(), partitions, retention_days, compact: false }
 }
 
 pub(crate) fn record(key: &str, payload: impl Into<Bytes>) -> NewRecord {

@@ -37,7 +37,7 @@ pub(crate) fn fresh(what: &str) -> String {
 }
 
 pub(crate) async fn topic(log: &Log, partitions: u32) -> TopicInfo {
-    let spec = TopicSpec { name: fresh("log_test"), partitions, retention_days: None };
+    let spec = TopicSpec { name: fresh("log_test"), partitions, retention_days: None, compact: false };
     log.ensure_topic(&spec).await.unwrap()
 }
 

@@ -159,7 +159,7 @@ async fn a_position_that_retention_has_overrun_stays_an_error() {
 
 async fn again(log: &Log, name: &str, records: i32) -> headwater_log::TopicId {
     log.delete_topic(name).await.unwrap();
-    let spec = TopicSpec { name: name.to_owned(), partitions: 1, retention_days: None };
+    let spec = TopicSpec { name: name.to_owned(), partitions: 1, retention_days: None, compact: false };
     let id = within(async {
         loop {
             // Its old files may still be on their way out.

@@ -71,12 +71,19 @@ async fn a_topic_is_made_as_declared_and_its_other_settings_are_left_alone() {
     assert!(found["max.message.bytes"].parse::<usize>().unwrap() > 1 << 20);
 
     let name = raw_topic(&log, &[("max.message.bytes", "2000")]).await;
-    let spec = |retention_days| TopicSpec { name: name.clone(), partitions: 1, retention_days };
+    let spec = |retention_days, compact| TopicSpec { name: name.clone(), partitions: 1, retention_days, compact };
     assert_eq!(log.topic(&name).await.unwrap().retention_days, Some(7), "the broker's default");
-    for (days, ms) in [(Some(3), "259200000"), (None, "-1"), (Some(1), "86400000")] {
-        assert_eq!(log.ensure_topic(&spec(days)).await.unwrap().retention_days, days);
+    for (days, compact, ms, policy) in [
+        (Some(3), false, "259200000", "delete"),
+        (None, false, "-1", "delete"),
+        (None, true, "-1", "compact"),
+        (Some(1), true, "86400000", "compact,delete"),
+        (Some(1), false, "86400000", "delete"),
+    ] {
+        assert_eq!(log.ensure_topic(&spec(days, compact)).await.unwrap().retention_days, days);
         let found = settings(&name).await;
         assert_eq!((found["retention.ms"].as_str(), found["max.message.bytes"].as_str()), (ms, "2000"));
+        assert_eq!(found["cleanup.policy"], policy);
     }
     log.close().await;
 }

@@ -17,7 +17,7 @@ use headwater_schemas::{Value, ValueRef};
 use rustc_hash::FxHashMap;
 use self_cell::self_cell;
 
-use crate::plan::Topology;
+use crate::plan::{TopicPlan, Topology};
 
 /// A record of one of a topology's topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +136,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Events on a row that does not exist.
     pub absent: u64,
+    /// Events that say again what one of the last of their key said.
+    pub repeated: u64,
 }
 
 pub(crate) struct Source {
@@ -201,9 +203,7 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
     }
     *next = record.offset + 1;
     let Some(payload) = record.payload.as_deref() else {
-        // `Tombstone` is not an event of the language yet.
-        counts.unknown += 1;
-        return Entry::Skipped;
+        return tombstone(&decoder.topology.topics[record.topic], record, bump, counts);
     };
     let (id, body) = match wire::split(payload) {
         Ok(split) => split,
@@ -233,6 +233,26 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
                 Err(problem) => Entry::Failed(format!("undecodable: {problem}")),
             }
         }
+    }
+}
+
+/// A record without a value is its key, whose fields are read from the message key.
+fn tombstone<'a>(plan: &TopicPlan, record: &'a Record, bump: &'a Bump, counts: &mut Counts) -> Entry<'a> {
+    let event = plan.topic.events.len();
+    if !plan.events[event].used {
+        counts.ignored += 1;
+        return Entry::Skipped;
+    }
+    counts.events += 1;
+    let Some(key) = record.key.as_deref() else {
+        return Entry::Failed("misrouted: the record has no message key".into());
+    };
+    match plan.topic.read_key(key) {
+        Ok(values) => {
+            let slots = bump.alloc_slice_fill_iter(values.iter().map(|value| value.copy_to(bump)));
+            Entry::Event { event, slots }
+        }
+        Err(problem) => Entry::Failed(format!("misrouted: {problem}")),
     }
 }
 

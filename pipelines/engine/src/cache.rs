@@ -108,7 +108,7 @@ impl Cache {
     fn holds(&self, view: usize) -> bool {
         let view = &self.topology.views[view];
         let by_one = view.owner.is_some() || (self.in_parts && view.in_parts.is_some());
-        by_one && matches!(view.source, Source::Events(_))
+        by_one && matches!(view.source, Source::Events(_) | Source::Seen(_))
     }
 
     /// Forgets a view whose partitions were deleted: the cache does not know their rows.

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod config;
+pub mod from;
 pub mod query;
 pub mod test;
 pub mod topic;
@@ -13,6 +14,7 @@ pub mod topology;
 
 pub use command::CommandDecl;
 pub use config::Config;
+pub use from::{InputDecl, InputKind};
 pub use query::QueryDecl;
 pub use test::TestDecl;
 pub use topic::TopicDecl;
@@ -54,7 +56,8 @@ fn check(name: &Text, what: &str, also: &str, out: &mut Vec<Diagnostic>) -> bool
     }
     let points = if also.is_empty() { "" } else { ", points, dashes" };
     let rule = format!("a letter, then lower-case letters, digits{points} and underscores, at most {MAX_NAME} bytes");
-    let mut error = Diagnostic::error(&name.span, format!("`{}` cannot be the name of a {what}", name.value));
+    let article = if what.starts_with('a') { "an" } else { "a" };
+    let mut error = Diagnostic::error(&name.span, format!("`{}` cannot be the name of {article} {what}", name.value));
     error = if fine { error.label(format!("{} bytes long", name.len())) } else { error.label("not a name") };
     let better = lower_snake != name.value && lower_snake.len() <= MAX_NAME && !lower_snake.is_empty();
     out.push(if better && !fine {
@@ -109,9 +112,13 @@ fn doc(fields: &mut crate::yaml::Fields<'_>, out: &mut Vec<Diagnostic>) -> Optio
     fields.optional("doc").and_then(|node| node.text("`doc`", out)).map(|text| text.value)
 }
 
-/// `Tombstone` is the built-in event of a record without a value; not read yet.
-fn refuse_tombstone(names: &[Text], out: &mut Vec<Diagnostic>) {
-    for name in names.iter().filter(|name| name.value == "Tombstone") {
-        out.push(crate::yaml::walk::not_yet(&name.span, "Tombstone"));
+/// The built-in event of a record without a value, which has its key only. It is on every topic.
+pub const TOMBSTONE: &str = "Tombstone";
+
+/// Reports `Tombstone` where it makes no sense.
+fn refuse_tombstone(names: &[Text], why: &str, out: &mut Vec<Diagnostic>) {
+    for name in names.iter().filter(|name| name.value == TOMBSTONE) {
+        let error = Diagnostic::error(&name.span, format!("`{TOMBSTONE}` {why}")).label("not here");
+        out.push(error.help("it is a record without a value: a view lists it in `from` and `delete_when`"));
     }
 }

@@ -17,7 +17,10 @@
 //! on its message key, from the rows already read.
 
 mod apply;
+mod derived;
 mod reduce;
+mod seen;
+mod slots;
 mod working;
 
 use std::collections::HashMap;
@@ -46,6 +49,7 @@ pub struct Fold {
     asked: Vec<(usize, Vec<usize>)>,
     touched: bool,
     absent: u64,
+    repeated: u64,
     in_parts: bool,
 }
 
@@ -56,6 +60,8 @@ enum Out {
     Skipped,
     Failed(String),
     Behind,
+    /// The views have what it says. Known anew in each pass: what it repeats may be left out.
+    Repeated,
 }
 
 /// What a fold needs, or gives.
@@ -124,6 +130,7 @@ impl Fold {
             asked: Vec::new(),
             touched: false,
             absent: 0,
+            repeated: 0,
             in_parts: false,
         }
     }
@@ -199,6 +206,9 @@ impl Fold {
         let mut work = std::mem::take(&mut self.work[view]);
         let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
+            Source::Seen(source) => {
+                seen::touch(&self.topology.topics[source.topic], kept, source, &self.batch, &self.out, &mut work);
+            }
             Source::Events(source) => apply::touch_events(
                 &self.topology,
                 kept,
@@ -210,19 +220,17 @@ impl Fold {
                 &mut self.failures,
                 &mut self.absent,
             ),
-            Source::Copy(source) => apply::touch_changes(
+            Source::Copy(source) => derived::touch_copies(
                 kept,
-                &source.key,
-                true,
+                source,
                 &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
                 &mut self.failures,
             ),
-            Source::Aggregate(source) => apply::touch_changes(
+            Source::Aggregate(source) => derived::touch_contributions(
                 kept,
-                &source.key,
-                false,
+                source,
                 &self.batch,
                 &self.work[source.view].changes,
                 &mut work,
@@ -236,6 +244,7 @@ impl Fold {
         let mut work = std::mem::take(&mut self.work[view]);
         let kept = Kept::new(&self.topology.views[view], self.in_parts);
         match &self.topology.views[view].source {
+            Source::Seen(source) => self.repeated += seen::apply(source, &self.batch, &mut work, &mut self.out),
             Source::Events(source) => apply::events(
                 &self.topology,
                 kept,
@@ -246,7 +255,7 @@ impl Fold {
                 &mut self.failures,
                 &mut self.absent,
             ),
-            Source::Copy(source) => apply::copy(
+            Source::Copy(source) => derived::copy(
                 &self.topology.views[view],
                 source,
                 &self.batch,
@@ -254,7 +263,7 @@ impl Fold {
                 &mut work,
                 &mut self.failures,
             ),
-            Source::Aggregate(source) => apply::aggregate(
+            Source::Aggregate(source) => derived::aggregate(
                 kept,
                 source,
                 &self.batch,
@@ -268,6 +277,8 @@ impl Fold {
 
     /// Leaves the failed records out, and what follows each on its message key, and starts again.
     fn leave_out(&mut self) {
+        self.out.iter_mut().filter(|out| **out == Some(Out::Repeated)).for_each(|out| *out = None);
+        self.repeated = 0;
         let records = self.batch.records();
         let mut heads: HashMap<(usize, i32, &Bytes), usize> = HashMap::new();
         for (record, _) in &self.failures {
@@ -308,12 +319,12 @@ impl Fold {
             .into_iter()
             .enumerate()
             .filter_map(|(record, out)| match out? {
-                Out::Skipped => None,
+                Out::Skipped | Out::Repeated => None,
                 Out::Failed(reason) => Some(Parked { record, reason: Some(reason) }),
                 Out::Behind => Some(Parked { record, reason: None }),
             })
             .collect();
-        let counts = Counts { absent: self.absent, ..self.batch.counts() };
+        let counts = Counts { absent: self.absent, repeated: self.repeated, ..self.batch.counts() };
         let records = self.batch.take_records();
         Outcome { writes, parked, records, counts }
     }

@@ -129,12 +129,7 @@ fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<Numbered>, H
     let mut records: Vec<Numbered> = Vec::new();
     for (index, event) in given.iter().enumerate() {
         let Some((topic, plan)) = topology.topic(&event.topic.name) else { continue };
-        let schema = &plan.topic.events[event.event].schema;
-        let mut body = Vec::new();
-        encode(schema, &event.value, &mut body)
-            .map_err(|problem| HarnessError::Unwritable { event: index + 1, problem: problem.to_string() })?;
-        let mut payload = Vec::new();
-        wire::frame(SchemaId(event.event as u32 + 1), &body, &mut payload);
+        let payload = payload(event, index)?;
         let partition = spread(event.key.as_deref().unwrap_or_default(), plan.topic.partitions);
         let before = records.iter().rev().find(|r| r.record.topic == topic && r.record.partition == partition);
         let offset = before.map_or(0, |before| before.record.offset + 1 + (index as i64 % 3));
@@ -144,12 +139,22 @@ fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<Numbered>, H
             offset,
             timestamp_ms: event.time.div_euclid(1000),
             key: event.key.clone().map(Bytes::from),
-            payload: Some(payload.into()),
+            payload: payload.map(Bytes::from),
             headers: event.headers.iter().map(|(k, v)| (k.clone(), Bytes::from(v.clone()))).collect(),
         };
         records.push(Numbered { number: index + 1, record });
     }
     Ok(records)
+}
+
+/// What a producer would have sent: nothing for `Tombstone`.
+fn payload(event: &GivenEvent, index: usize) -> Result<Option<Vec<u8>>, HarnessError> {
+    let Some(declared) = event.topic.events.get(event.event) else { return Ok(None) };
+    let (mut body, mut payload) = (Vec::new(), Vec::new());
+    encode(&declared.schema, &event.value, &mut body)
+        .map_err(|problem| HarnessError::Unwritable { event: index + 1, problem: problem.to_string() })?;
+    wire::frame(SchemaId(event.event as u32 + 1), &body, &mut payload);
+    Ok(Some(payload))
 }
 
 /// A partition for a key: any fixed spread will do here, for no row may depend on it.

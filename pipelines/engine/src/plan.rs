@@ -5,12 +5,15 @@
 //! reads (`from:`) or stands beside (`with:`), so one pass in order computes them all.
 
 mod columns;
+mod compacted;
 mod compile;
 mod derived;
 mod describe;
 mod events;
+mod inputs;
 mod retain;
 mod scope;
+mod seen;
 
 use std::sync::Arc;
 
@@ -48,7 +51,7 @@ pub const FOLD_VERSION: u32 = 1;
 #[derive(Debug)]
 pub struct TopicPlan {
     pub topic: Arc<Topic>,
-    /// By [`Topic::events`].
+    /// By [`Topic::events`], then that of a record without a value, whose slots are the key's fields.
     pub events: Vec<EventPlan>,
 }
 
@@ -103,26 +106,75 @@ pub(crate) enum Source {
     Copy(CopySource),
     /// An aggregate over a view: contributions added and taken back.
     Aggregate(AggregateSource),
+    /// What is remembered of a topic's records.
+    Seen(SeenSource),
+}
+
+#[derive(Debug)]
+pub(crate) struct SeenSource {
+    pub(crate) topic: usize,
+    /// How many records of a key are remembered.
+    pub(crate) last: usize,
+    /// By the topic's events and then `Tombstone`.
+    pub(crate) told: Vec<Told>,
+}
+
+/// What tells a record from others of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The header `ce_id`.
+    Header,
+    /// A field of the event, in this slot.
+    Slot(usize),
+    /// Nothing: it has no such field.
+    Not,
 }
 
 #[derive(Debug)]
 pub(crate) struct EventSource {
     pub(crate) topic: usize,
     pub(crate) with: Option<usize>,
-    /// By the topic's events; None where the event is not in `from`.
-    pub(crate) inputs: Vec<Option<EventInput>>,
+    /// By the topic's events and then `Tombstone`, each in the order of the aliases that it stands under; none where it is not in `from`.
+    pub(crate) inputs: Vec<Vec<EventInput>>,
     /// By the columns after the key.
     pub(crate) reducers: Vec<Reducer>,
 }
 
-/// How one event feeds a view.
+/// How one event feeds a view, under one alias.
+///
+/// Slots: the `with` row's columns, then an element's, then the event's fields.
 #[derive(Debug)]
 pub(crate) struct EventInput {
     pub(crate) role: Role,
+    /// Only where this holds.
+    pub(crate) filter: Option<Expr>,
+    /// Once for each element of an array.
+    pub(crate) each: Option<Each>,
     /// The key's columns; only the partition's for [`Role::DeletePartition`].
     pub(crate) key: Vec<Expr>,
     /// By reducers; None where this event does not touch the column.
     pub(crate) arguments: Vec<Option<Argument>>,
+}
+
+/// An array that is unfolded. An element has these slots: itself, then the fields of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Each {
+    /// The array's slot among the event's fields, or its column in the source's rows.
+    pub(crate) array: usize,
+    /// The element's first slot.
+    pub(crate) base: usize,
+    /// How many there are.
+    pub(crate) width: usize,
+}
+
+/// The most elements that one event may unfold under one alias, and so the most rows that one array may touch.
+pub const MAX_ELEMENTS: usize = 10_000;
+
+impl EventInput {
+    /// Whether the event meets one row through it, and always does.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.filter.is_none() && self.each.is_none()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +216,8 @@ pub(crate) enum Reducer {
 #[derive(Debug)]
 pub(crate) struct CopySource {
     pub(crate) view: usize,
+    /// Only rows where this holds have a copy.
+    pub(crate) filter: Option<Expr>,
     /// By the table's columns.
     pub(crate) columns: Vec<CopiedColumn>,
     /// The key's columns again, as expressions over the source's columns.
@@ -183,11 +237,26 @@ pub(crate) enum CopiedColumn {
 #[derive(Debug)]
 pub(crate) struct AggregateSource {
     pub(crate) view: usize,
-    pub(crate) key: Vec<Expr>,
+    /// In the order of the aliases that the view stands under.
+    pub(crate) inputs: Vec<AggregateInput>,
     /// By the columns after the key.
-    pub(crate) reducers: Vec<(Reducer, Argument)>,
+    pub(crate) reducers: Vec<Reducer>,
     /// The state column that counts what contributes.
     pub(crate) rows: usize,
+}
+
+/// How the rows of a view contribute, under one alias.
+///
+/// Slots: the source's columns, then an element's.
+#[derive(Debug)]
+pub(crate) struct AggregateInput {
+    /// Only rows, or elements, where this holds.
+    pub(crate) filter: Option<Expr>,
+    /// Once for each element of an array.
+    pub(crate) each: Option<Each>,
+    pub(crate) key: Vec<Expr>,
+    /// By the reducers; None where nothing is contributed to the column.
+    pub(crate) arguments: Vec<Option<Argument>>,
 }
 
 impl Topology {
@@ -244,11 +313,10 @@ impl View {
     pub(crate) fn settle(&mut self) {
         self.table.fed = match &self.source {
             Source::Copy(_) => Feeding::Mapped,
+            Source::Seen(_) => Feeding::ByOne,
             _ if self.owner.is_some() => Feeding::ByOne,
             Source::Events(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), None)),
-            Source::Aggregate(source) => {
-                Feeding::ByMany(self.merge(&mut source.reducers.iter().map(|(reducer, _)| reducer), Some(source.rows)))
-            }
+            Source::Aggregate(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), Some(source.rows))),
         };
         self.in_parts = self.table.in_parts();
     }
@@ -273,8 +341,8 @@ impl View {
         values.extend_from_slice(key);
         let reducers: &mut dyn Iterator<Item = &Reducer> = match &self.source {
             Source::Events(source) => &mut source.reducers.iter(),
-            Source::Aggregate(source) => &mut source.reducers.iter().map(|(reducer, _)| reducer),
-            Source::Copy(_) => &mut std::iter::empty(),
+            Source::Aggregate(source) => &mut source.reducers.iter(),
+            Source::Copy(_) | Source::Seen(_) => &mut std::iter::empty(),
         };
         values.extend(reducers.map(|reducer| match reducer {
             Reducer::Count => Value::Long(0),
@@ -289,8 +357,8 @@ impl View {
     pub fn overflowed(&self, row: &Row) -> Option<&str> {
         let reducers: Vec<&Reducer> = match &self.source {
             Source::Events(source) => source.reducers.iter().collect(),
-            Source::Aggregate(source) => source.reducers.iter().map(|(reducer, _)| reducer).collect(),
-            Source::Copy(_) => return None,
+            Source::Aggregate(source) => source.reducers.iter().collect(),
+            Source::Copy(_) | Source::Seen(_) => return None,
         };
         reducers.iter().enumerate().find_map(|(i, reducer)| {
             let Reducer::Sum { count, .. } = reducer else { return None };

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use headwater_schemas::json;
-use headwater_schemas::topic::Topic;
+use headwater_schemas::topic::{Topic, write_key};
 use headwater_schemas::{FieldType, RecordType, Type, Value};
 
-use crate::declare::{TestDecl, Text};
+use crate::declare::test::GivenDecl;
+use crate::declare::{TOMBSTONE, TestDecl, Text};
 use crate::plan::Topology;
 use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::Table;
@@ -28,8 +29,9 @@ pub struct TestCase {
 #[derive(Clone, Debug)]
 pub struct GivenEvent {
     pub topic: Arc<Topic>,
-    /// Its index in the topic.
+    /// Its index in the topic; as many as there are of a record without a value.
     pub event: usize,
+    /// Of a record without a value, the fields of its key.
     pub value: Value,
     /// The message key; None is a record without one.
     pub key: Option<Vec<u8>>,
@@ -86,6 +88,9 @@ pub(crate) fn compile_with(
         .iter()
         .enumerate()
         .filter_map(|(i, given)| {
+            if given.event.value == TOMBSTONE {
+                return reader.tombstone(given, topics, START + i as i64 * 1_000_000);
+            }
             let (topic, event) = reader.event(&given.event, topics)?;
             reader.given(&given.fields, topic, event, START + i as i64 * 1_000_000)
         })
@@ -132,6 +137,37 @@ impl Reader {
         found
     }
 
+    /// A record without a value, of the topic whose key it gives.
+    fn tombstone(&mut self, given: &GivenDecl, topics: &[Arc<Topic>], time: i64) -> Option<GivenEvent> {
+        let entries = self.mapping(&given.fields)?;
+        let (meta, fields): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| scalar(key).starts_with('_'));
+        let named = |name: &String| fields.iter().any(|(key, _)| scalar(key) == name);
+        let of = |topic: &&Arc<Topic>| topic.key.len() == fields.len() && topic.key.iter().all(named);
+        let (Some(topic), None) = (topics.iter().find(of), topics.iter().filter(of).nth(1)) else {
+            let help = "write the fields of the key, and no others: `Tombstone: { order_id: o1 }`".to_owned();
+            let message = format!("`{TOMBSTONE}` does not say which topic's key it has");
+            self.error(&given.event.span, message, "of none, or of several", Some(help));
+            return None;
+        };
+        let record = &topic.events.first()?.schema.record;
+        let fields = topic.key.iter().map(|name| record.field(name).map(|(_, field)| field.clone()));
+        let fields = fields.collect::<Option<Vec<_>>>()?;
+        let ty = RecordType { name: TOMBSTONE.to_owned(), aliases: Vec::new(), fields, doc: None };
+        let entries: Vec<_> = entries.iter().filter(|(key, _)| !scalar(key).starts_with('_')).collect();
+        let value = self.record(&ty, &entries, &given.fields.span)?;
+        let mut key = Vec::new();
+        if let Value::Record(values) = &value {
+            let bump = bumpalo::Bump::new();
+            for value in values.iter() {
+                write_key(&value.borrow(&bump), &mut key);
+            }
+        }
+        let event = topic.events.len();
+        let mut given = GivenEvent { topic: topic.clone(), event, value, key: Some(key), time, headers: Vec::new() };
+        self.meta(&meta, &mut given)?;
+        Some(given)
+    }
+
     fn table<'t>(&mut self, name: &Text, topologies: &'t [Arc<Topology>]) -> Option<&'t Table> {
         let found = topologies.iter().find_map(|topology| topology.view(&name.value)).map(|(_, view)| &view.table);
         if found.is_none() && !self.missing.views {
@@ -155,6 +191,12 @@ impl Reader {
             time,
             headers: Vec::new(),
         };
+        self.meta(&meta, &mut given)?;
+        Some(given)
+    }
+
+    /// What stands beside an event's fields.
+    fn meta(&mut self, meta: &[&(Node, Node)], given: &mut GivenEvent) -> Option<()> {
         for (key, node) in meta {
             match scalar(key) {
                 "_time" => {
@@ -177,7 +219,7 @@ impl Reader {
                 }
             }
         }
-        Some(given)
+        Some(())
     }
 
     fn mapping<'n>(&mut self, node: &'n Node) -> Option<&'n [(Node, Node)]> {

@@ -299,6 +299,7 @@ impl<'j> Writer<'j> {
             ("headwater_runner_ignored_total", counts.ignored),
             ("headwater_runner_unknown_total", counts.unknown),
             ("headwater_runner_absent_total", counts.absent),
+            ("headwater_runner_repeated_total", counts.repeated),
             ("headwater_runner_rows_written_total", rows.sum::<usize>() as u64),
             ("headwater_runner_parked_total", outcome.parked.len() as u64),
             ("headwater_runner_cache_hits_total", hits),

@@ -102,7 +102,12 @@ impl Bench {
         let topology = project.topologies.iter().find(|t| t.name == "document").expect("the topology").clone();
         for plan in &topology.topics {
             let topic = &plan.topic;
-            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: topic.partitions,
+                retention_days: None,
+                compact: false,
+            };
             log.ensure_topic(&spec).await.expect("a topic");
             for event in &topic.events {
                 registry.register(&topic.subject(event), &event.schema).await.expect("an id");
@@ -449,7 +454,7 @@ async fn a_topic_made_again_stops_the_topology() {
     worker.await.expect("no panic").expect("a clean stop");
     bench.log.delete_topic("document").await.expect("deleted");
     let partitions = bench.topology.topic("document").expect("the topic").1.topic.partitions;
-    let spec = TopicSpec { name: "document".into(), partitions, retention_days: None };
+    let spec = TopicSpec { name: "document".into(), partitions, retention_days: None, compact: false };
     bench.log.ensure_topic(&spec).await.expect("made again");
     let (_stop, worker) = bench.start();
     let ended = tokio::time::timeout(Duration::from_secs(10), worker).await.expect("it stops").expect("no panic");

@@ -154,6 +154,8 @@ fn topic(domain: &str) -> Arc<Topic> {
         domain: domain.to_owned(),
         partitions: decl.partitions.value,
         retention_days: None,
+        compact: false,
+        deduplicate: None,
         events: decl.events.iter().map(|name| event(name)).collect(),
         ignore: Vec::new(),
         key,

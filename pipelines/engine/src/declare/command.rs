@@ -73,7 +73,7 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
     }
     if let Some(emits) = &emits {
         check_avro_name(emits, "an event", out);
-        refuse_tombstone(std::slice::from_ref(emits), out);
+        refuse_tombstone(std::slice::from_ref(emits), "is no event that a command writes", out);
     }
     // What is mistaken is empty, and was reported.
     let (method, path) = route.unwrap_or_else(|| (Method::Post, nothing(&name)));

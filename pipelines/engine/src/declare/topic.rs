@@ -1,6 +1,6 @@
 //! `schemas/<domain>/topic.yaml`.
 
-use super::{Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
+use super::{TOMBSTONE, Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
 use crate::source::{Code, Diagnostic, Spanned};
 use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
@@ -13,6 +13,9 @@ pub struct TopicDecl {
     pub partitions: Spanned<u32>,
     /// None: forever.
     pub retention_days: Option<Spanned<u32>>,
+    /// `cleanup: compact`: of each key, all but the last record may go.
+    pub compact: bool,
+    pub deduplicate: Option<DeduplicateDecl>,
     pub events: Vec<Text>,
     /// An event and its older names.
     pub was: Vec<(Text, Vec<Text>)>,
@@ -20,8 +23,17 @@ pub struct TopicDecl {
     pub ignore: Vec<Text>,
 }
 
+/// How a repeat is known, and among how many records of its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeduplicateDecl {
+    pub by: Text,
+    pub last: u32,
+}
+
 /// Partitions of a topic.
 pub const MAX_PARTITIONS: u32 = 10_000;
+/// Records of a key that are remembered: each takes 16 bytes, and a key's are read and written as one.
+const MAX_REMEMBERED: u32 = 1_000;
 /// A hundred years.
 const MAX_RETENTION_DAYS: u32 = 36_500;
 
@@ -43,15 +55,15 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
     let was = fields.optional("was").map(|node| read_was(node, out)).unwrap_or_default();
     let ignore = fields.optional("ignore").and_then(|node| node.texts("`ignore`", out)).unwrap_or_default();
     let ignore = keep_avro_names(ignore, "an event", out);
-    if let Some((_, node)) = fields.entry("cleanup") {
-        check_cleanup(node, out);
-    }
-    fields.finish(&["deduplicate"], out);
+    let compact = fields.optional("cleanup").is_some_and(|node| read_cleanup(node, out));
+    let deduplicate = fields.entry("deduplicate");
+    fields.finish(&[], out);
+    let deduplicate = deduplicate.and_then(|(key, node)| read_deduplicate(key, node, compact, out));
 
     let (topic, key, events) = (topic?, key?, events?);
     check_events(&events, &was, &ignore, out);
     let partitions = partitions.unwrap_or_else(|| Spanned::new(1, topic.span.clone()));
-    Some(TopicDecl { topic, key, partitions, retention_days, events, was, ignore })
+    Some(TopicDecl { topic, key, partitions, retention_days, compact, deduplicate, events, was, ignore })
 }
 
 /// The name that a topic's file gives it, whatever else is wrong in there. None where that can be no name.
@@ -82,8 +94,8 @@ fn read_events(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
         let error = Diagnostic::error(&node.span, "a topic without events").label("`events` is empty");
         out.push(error.help("list the events: `events: [OrderPlaced]`"));
     }
-    refuse_tombstone(&events, out);
-    let events: Vec<Text> = events.into_iter().filter(|event| event.value != "Tombstone").collect();
+    refuse_tombstone(&events, "is on every topic, and not listed", out);
+    let events: Vec<Text> = events.into_iter().filter(|event| event.value != TOMBSTONE).collect();
     (sound && !events.is_empty()).then_some(events)
 }
 
@@ -132,14 +144,31 @@ fn check_key_format(node: &Node, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_cleanup(node: &Node, out: &mut Vec<Diagnostic>) {
+/// `deduplicate: { by: event_id, last: 64 }`.
+fn read_deduplicate(key: &Node, node: &Node, compact: bool, out: &mut Vec<Diagnostic>) -> Option<DeduplicateDecl> {
+    let mut fields = node.fields("`deduplicate`", &key.span, out)?;
+    let by = fields.required("by", "event_id").and_then(|node| node.text("`deduplicate.by`", out));
+    let last = fields.required("last", "64");
+    let last = last.and_then(|node| node.integer("`deduplicate.last`", 1..=MAX_REMEMBERED, out));
+    fields.finish(&[], out);
+    if compact {
+        let error = Diagnostic::error(&key.span, "what is repeated on a compacted topic is all there may be");
+        out.push(error.label("of a compacted topic").help("leave it out: a full state said twice is the same state"));
+        return None;
+    }
+    Some(DeduplicateDecl { by: by?, last: last?.value })
+}
+
+/// Whether the topic is compacted.
+fn read_cleanup(node: &Node, out: &mut Vec<Diagnostic>) -> bool {
     match node.as_text() {
-        Some("delete") => {}
-        Some("compact") => out.push(not_yet(&node.span, "cleanup: compact")),
-        _ => out.push(
-            Diagnostic::error(&node.span, format!("`cleanup` must be `delete`, not {}", node.describe()))
-                .label("expected `delete`"),
-        ),
+        Some("delete") => false,
+        Some("compact") => true,
+        _ => {
+            let message = format!("`cleanup` must be `delete` or `compact`, not {}", node.describe());
+            out.push(Diagnostic::error(&node.span, message).label("expected `delete` or `compact`"));
+            false
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Text, check_name, doc, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Code, Diagnostic, Span, Spanned};
+use super::from::{self, InputDecl};
+use super::{Text, check_name, doc, place_of, refuse_tombstone};
+use crate::source::{Diagnostic, Span, Spanned};
 use crate::table::Direction;
 use crate::yaml::{Kind, Node, quoted};
 
@@ -30,8 +31,8 @@ pub struct ViewDecl {
     /// A view whose row, as it stands right after the event, is readable.
     pub with: Option<Text>,
     pub key: KeyDecl,
-    /// Events, or one view.
-    pub from: Vec<Text>,
+    /// What feeds it: events, or one view.
+    pub from: Vec<InputDecl>,
     pub create_when: Vec<Text>,
     pub delete_when: Vec<Text>,
     pub columns: ColumnsDecl,
@@ -146,7 +147,7 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     let doc = doc(&mut fields, out);
     let with = fields.optional("with").and_then(|node| node.text("`with`", out));
     let key = fields.required("key", "[order_id]").and_then(|node| read_key(node, out));
-    let from = fields.required("from", "[OrderPlaced]").and_then(|node| read_from(node, out));
+    let from = fields.required("from", "[OrderPlaced]").and_then(|node| from::read(node, out));
     let names = |node: Option<&Node>, what: &str, out: &mut Vec<Diagnostic>| {
         node.and_then(|node| node.text_or_texts(what, out)).unwrap_or_default()
     };
@@ -154,11 +155,15 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     let delete_when = names(fields.optional("delete_when"), "`delete_when`", out);
     let columns = fields.optional("columns");
     let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
-    refuse_tombstone(&create_when, out);
-    refuse_tombstone(&delete_when, out);
+    refuse_tombstone(&create_when, "has its key only, and makes no row", out);
     let told = out.len();
     let retain = fields.entry("retain");
-    fields.finish(&["where", "each", "as", "sort"], out);
+    for key in ["as", "where", "each"] {
+        let Some(span) = fields.refused(key) else { continue };
+        let error = Diagnostic::error(span, format!("`{key}` is of an alias, not of a view"));
+        out.push(error.label("not here").help(format!("write `from: {{ it: {{ event: OrderPlaced, {key}: … }} }}`")));
+    }
+    fields.finish(&["sort"], out);
     // A key that is missing or misspelt is a part of the view; one that is of no meaning changes nothing.
     let misses = |error: &Diagnostic| error.help.as_ref().is_some_and(|help| !help.starts_with("known here"));
     let unsound_keys = told > before || out[told..].iter().any(misses);
@@ -186,27 +191,6 @@ fn read_retain(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Ret
     let after = fields.required("after", "updated").and_then(|node| node.text("`retain.after`", out));
     fields.finish(&[], out);
     Some(RetainDecl { days: days?.value, after: after? })
-}
-
-/// Events, or one view.
-fn read_from(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
-    if let Kind::Mapping(_) = &node.kind {
-        out.push(
-            Diagnostic::error(&node.span, "aliases in `from` (`as`, `where`, `each`) are not supported yet")
-                .code(Code::NotSupported)
-                .label("planned, but not built")
-                .help("list events, or name one view"),
-        );
-        return None;
-    }
-    let names = keep_avro_names(node.text_or_texts("`from`", out)?, "an event or a view", out);
-    refuse_tombstone(&names, out);
-    if names.is_empty() {
-        let error = Diagnostic::error(&node.span, "`from` names nothing").label("expected events, or one view");
-        out.push(error);
-        return None;
-    }
-    Some(names.into_iter().filter(|name| name.value != "Tombstone").collect())
 }
 
 fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {

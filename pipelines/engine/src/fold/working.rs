@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use headwater_schemas::{Value, ValueRef};
 
+use super::reduce::Sign;
 use crate::batch::key_value;
 use crate::table::{Key, Row, RowPosition, Table, ViewWrites};
 
@@ -47,11 +48,32 @@ pub(super) struct WorkRow {
     gone_with_partition: bool,
 }
 
-/// One event, or one change of the source view, on its row.
+/// One event, one change of the source view on its copies, or one of its contributions.
 pub(super) enum Touch {
-    Event { record: usize, row: usize },
-    DeletePartition { record: usize, partition: Box<[u8]> },
-    Change { change: usize, old: Option<usize>, new: Option<usize> },
+    /// `input`: by those of the event; `element`: of the array that it unfolds.
+    Event {
+        record: usize,
+        row: usize,
+        input: u32,
+        element: u32,
+    },
+    DeletePartition {
+        record: usize,
+        partition: Box<[u8]>,
+    },
+    Change {
+        change: usize,
+        old: Option<usize>,
+        new: Option<usize>,
+    },
+    /// Of the row before the change where it is taken back, of the row after it where it is added.
+    Contribution {
+        change: usize,
+        row: usize,
+        input: u32,
+        element: u32,
+        sign: Sign,
+    },
 }
 
 /// A row before and after one record.

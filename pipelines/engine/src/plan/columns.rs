@@ -5,7 +5,7 @@ use std::ops::Range;
 use headwater_schemas::{FieldType, Type};
 
 use super::Reducer;
-use super::compile::{Context, EventId};
+use super::compile::Context;
 use crate::declare::Text;
 use crate::expr::{Ast, functions, is_function};
 use crate::source::nearest;
@@ -101,44 +101,62 @@ fn unknown_call(cx: &mut Context, text: &Text, name: &str, at: Range<usize>) -> 
     Column::Mistaken
 }
 
-/// Which argument each event takes: `by_event[i]` is an index into the call's arguments, or None where the event does
-/// not touch the column.
+/// Which argument each input takes: `by_input[i]` is an index into the call's arguments, or None where the input does
+/// not touch the column. `called` are each input's names: its alias, and its event's.
 ///
-/// One argument that names no event is for all; otherwise each argument names its event (`OrderPlaced.quantity`).
-pub(super) fn assign(
-    cx: &mut Context,
-    text: &Text,
-    call: &Call,
-    events: &[(EventId, String)],
-) -> Option<Vec<Option<usize>>> {
+/// One argument that names no input is for all; otherwise each argument names its input (`credit.amount`), or the event of
+/// several (`OrderPlaced.quantity`).
+pub(super) fn assign(cx: &mut Context, text: &Text, call: &Call, called: &[Vec<String>]) -> Option<Vec<Option<usize>>> {
     if call.arguments.is_empty() {
-        return Some(vec![Some(0); events.len()]);
+        return Some(vec![Some(0); called.len()]);
     }
-    let mut by_event = vec![None; events.len()];
+    let mut by_input = vec![None; called.len()];
     for (index, argument) in call.arguments.iter().enumerate() {
-        let named: Vec<usize> = (0..events.len())
-            .filter(|&e| argument.paths().iter().any(|(path, _)| path.first() == Some(&events[e].1)))
-            .collect();
-        match named.as_slice() {
-            [] if call.arguments.len() == 1 => return Some(vec![Some(0); events.len()]),
-            [event] if by_event[*event].is_none() => by_event[*event] = Some(index),
-            [event] => {
-                let message = format!("two arguments are for event `{}`", events[*event].1);
-                cx.error(&text.span, message, "one argument an event", None);
-                return None;
+        let mut names: Vec<String> =
+            argument.paths().into_iter().filter_map(|(path, _)| path.into_iter().next()).collect();
+        names.retain(|name| called.iter().flatten().any(|other| other == name));
+        names.sort_unstable();
+        names.dedup();
+        match names.as_slice() {
+            [] if call.arguments.len() == 1 => return Some(vec![Some(0); called.len()]),
+            [name] => {
+                for input in (0..called.len()).filter(|&input| called[input].contains(name)) {
+                    if by_input[input].replace(index).is_some() {
+                        let message = format!("two arguments are for `{}`", called[input][0]);
+                        cx.error(&text.span, message, "one argument each", None);
+                        return None;
+                    }
+                }
             }
             _ => {
+                let first = called.first().and_then(|names| names.first()).map_or("Event", String::as_str);
                 cx.error(
                     &text.span,
-                    "with several arguments, each names its event".into(),
-                    "which event is this of?",
-                    Some(format!("write `{}.field`", events.first().map_or("Event", |(_, name)| name))),
+                    "with several arguments, each names its event or alias".into(),
+                    "which of them is this of?",
+                    Some(format!("write `{first}.field`")),
                 );
                 return None;
             }
         }
     }
-    Some(by_event)
+    Some(by_input)
+}
+
+/// The one type that holds the values that inputs gave so far, and those of one more.
+pub(super) fn one_type(
+    cx: &mut Context,
+    text: &Text,
+    so_far: Option<&FieldType>,
+    found: &FieldType,
+) -> Option<FieldType> {
+    let Some(so_far) = so_far else { return Some(found.clone()) };
+    let Some(ty) = unify(&so_far.ty, &found.ty) else {
+        let message = format!("events give two types: {} and {}", so_far.ty, found.ty);
+        cx.error(&text.span, message, "one type a column", Some("cast one of them".into()));
+        return None;
+    };
+    Some(FieldType { ty, nullable: so_far.nullable || found.nullable })
 }
 
 /// The one type that holds values of both.

@@ -4,11 +4,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use headwater_schemas::RecordType;
 use headwater_schemas::topic::Topic;
 
 use super::scope::AnyScope;
-use super::{EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, derived, describe, events, retain};
-use crate::declare::{ColumnsDecl, Text, TopologyDecl, ViewDecl};
+use super::{
+    EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, compacted, derived, describe, events, retain,
+    seen,
+};
+use crate::declare::{ColumnsDecl, InputDecl, InputKind, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::source::{Code, Diagnostic, Span, suggestion};
 use crate::table::{Column, Feeding, Table};
@@ -28,12 +32,16 @@ pub fn compile(decl: &TopologyDecl, topics: &[Arc<Topic>]) -> Result<Topology, V
 /// to be run. `events_missing`: a topic's file could not be read, so a name that is not found may be there.
 pub(crate) fn outline(decl: &TopologyDecl, topics: &[Arc<Topic>], events_missing: bool) -> (Topology, Vec<Diagnostic>) {
     let mut cx = Context::new(decl, topics, events_missing);
+    for topic in 0..cx.topics.len() {
+        cx.remember(topic);
+    }
     let cycle = cx.cycle();
     for &index in &cycle {
         cx.cyclic(&decl.views[index]);
     }
     for index in cx.order(&cycle) {
         let mut view = cx.compile_view(&decl.views[index]);
+        compacted::check(&mut cx, &decl.views[index], &view);
         retain::compile(&mut cx, &decl.views[index], &mut view);
         cx.keep(&decl.views[index], view);
     }
@@ -56,6 +64,8 @@ pub(super) struct Context<'a> {
     /// A name that is not found may be an event or a view that is not known.
     pub(super) events_missing: bool,
     pub(super) topics: Vec<Arc<Topic>>,
+    /// By topic: what a record without a value has, the key's fields.
+    tombstones: Vec<Arc<RecordType>>,
     events: HashMap<String, EventId>,
     /// By topic and event: the fields needed so far.
     needed: Vec<Vec<RefCell<Vec<usize>>>>,
@@ -65,9 +75,9 @@ pub(super) struct Context<'a> {
 }
 
 /// What a view's `from` names.
-enum From {
+enum From<'d> {
     /// And whether these are all that were meant.
-    Events(Vec<(EventId, Span)>, bool),
+    Events(Vec<(EventId, &'d InputDecl)>, bool),
     View(usize),
 }
 
@@ -98,7 +108,19 @@ impl<'a> Context<'a> {
         }
         let events_missing = events_missing || (reads_more && all.is_empty()) || !decl.views_named;
         let (events, needed, views, by_name) = (HashMap::new(), Vec::new(), Vec::new(), HashMap::new());
-        let mut cx = Self { decl, all, events_missing, topics: Vec::new(), events, needed, views, by_name, problems };
+        let (topics_read, tombstones) = (Vec::new(), Vec::new());
+        let mut cx = Self {
+            decl,
+            all,
+            events_missing,
+            topics: topics_read,
+            tombstones,
+            events,
+            needed,
+            views,
+            by_name,
+            problems,
+        };
         topics.into_iter().for_each(|topic| cx.read(topic));
         if reads_more {
             // Whichever topic was meant, its events are known.
@@ -113,8 +135,38 @@ impl<'a> Context<'a> {
         for (event, e) in topic.events.iter().enumerate() {
             self.events.insert(e.name.clone(), EventId { topic: self.topics.len(), event });
         }
-        self.needed.push(topic.events.iter().map(|event| RefCell::new(event.key.clone())).collect());
+        let tombstone = tombstone(&topic);
+        let keys = topic.events.iter().map(|event| event.key.clone()).chain([(0..tombstone.fields.len()).collect()]);
+        self.needed.push(keys.map(RefCell::new).collect());
+        self.tombstones.push(tombstone);
         self.topics.push(topic);
+    }
+
+    /// Makes the view that drops a topic's repeats, before all that derive from it.
+    fn remember(&mut self, topic: usize) {
+        let Some(view) = seen::view(self, topic) else { return };
+        if let Some(declared) = self.decl.views.iter().find(|declared| declared.name.value == view.table.name) {
+            let message =
+                format!("`{}` is what the fold remembers of topic `{}`", view.table.name, self.topics[topic].name);
+            self.error(&declared.name.span, message, "taken", Some("call the view something else".into()));
+        }
+        self.views.push(view);
+    }
+
+    /// The topology's name.
+    pub(super) fn topology(&self) -> &str {
+        &self.decl.name.value
+    }
+
+    /// The slot of an event's field, which becomes needed.
+    pub(super) fn slot(&self, id: EventId, field: &str) -> Option<usize> {
+        let (index, _) = unknown::field_of(self.record(id), field)?;
+        let mut needed = self.needed(id).borrow_mut();
+        let slot = needed.iter().position(|&n| n == index);
+        Some(slot.unwrap_or_else(|| {
+            needed.push(index);
+            needed.len() - 1
+        }))
     }
 
     fn keep(&mut self, decl: &'a ViewDecl, mut view: View) {
@@ -191,31 +243,24 @@ impl<'a> Context<'a> {
     }
 
     /// What the view reads; None where nothing is known of that, which was reported.
-    fn from(&mut self, decl: &ViewDecl) -> Option<From> {
+    fn from<'d>(&mut self, decl: &'d ViewDecl) -> Option<From<'d>> {
         let mut refs = Vec::new();
         let mut views = Vec::new();
         let mut complete = true;
-        for name in &decl.from {
-            if let Some(event) = self.event(name) {
-                refs.push((event, name.span.clone()));
-            } else if self.declared(&name.value) {
+        for input in decl.from.iter().filter(|input| !is_tombstone(input)) {
+            let name = &input.source;
+            if input.kind != InputKind::View
+                && let Some(event) = self.event(name)
+            {
+                refs.push((event, input));
+            } else if input.kind != InputKind::Event && self.declared(&name.value) {
                 views.push(name);
             } else {
                 complete = false;
-                if self.events_missing {
-                    continue;
-                }
-                let names =
-                    self.events.keys().map(String::as_str).chain(self.decl.views.iter().map(|v| v.name.as_str()));
-                let help = suggestion(&name.value, names);
-                self.unknown(
-                    &name.span,
-                    format!("there is no event or view `{}`", name.value),
-                    "neither an event of the topics read nor a view here",
-                    help.or_else(|| Some("`reads:` names the topics whose events a view may use".into())),
-                );
+                self.no_input(input);
             }
         }
+        complete &= self.tombstones(decl, &mut refs);
         match views.as_slice() {
             [] if refs.is_empty() => {
                 if complete && !decl.unsound {
@@ -225,7 +270,11 @@ impl<'a> Context<'a> {
                 None
             }
             [] => Some(From::Events(refs, complete)),
-            [view] if refs.is_empty() && complete => self.view(&view.value).map(From::View),
+            [view, others @ ..]
+                if refs.is_empty() && complete && others.iter().all(|other| other.value == view.value) =>
+            {
+                self.view(&view.value).map(From::View)
+            }
             [_, ..] if !complete => None,
             [view, ..] => {
                 self.error(
@@ -237,6 +286,65 @@ impl<'a> Context<'a> {
                 None
             }
         }
+    }
+
+    /// Resolves `Tombstone`, which is of the topic that the other events are of, in the order of the aliases.
+    fn tombstones<'d>(&mut self, decl: &'d ViewDecl, refs: &mut Vec<(EventId, &'d InputDecl)>) -> bool {
+        let tombstones: Vec<&InputDecl> = decl.from.iter().filter(|input| is_tombstone(input)).collect();
+        let Some(first) = tombstones.first() else { return true };
+        let topic = match (refs.first(), self.topics.len()) {
+            (Some((id, _)), _) => id.topic,
+            (None, 1) => 0,
+            (None, _) => {
+                let message = format!("`{TOMBSTONE}` of which topic?");
+                let help = "list it beside the events whose rows it deletes".to_owned();
+                self.error(&first.source.span, message, "alone here", Some(help));
+                return false;
+            }
+        };
+        let event = self.topics[topic].events.len();
+        for input in tombstones {
+            if !decl.delete_when.iter().any(|name| input.is_named(name)) {
+                let message = format!("`{TOMBSTONE}` has its key only, so it can but delete");
+                let help = format!("add `{}` to `delete_when`", input.alias.as_ref().unwrap_or(&input.source).value);
+                self.error(&input.source.span, message, "not in `delete_when`", Some(help));
+                return false;
+            }
+            refs.push((EventId { topic, event }, input));
+        }
+        let place = |input: &InputDecl| decl.from.iter().position(|other| std::ptr::eq(other, input));
+        refs.sort_by_key(|(_, input)| place(input));
+        true
+    }
+
+    /// Neither an event nor a view, or not what it was said to be.
+    fn no_input(&mut self, input: &InputDecl) {
+        if self.events_missing {
+            return;
+        }
+        let name = &input.source;
+        let events = self.events.keys().map(String::as_str).filter(|_| input.kind != InputKind::View);
+        let views = self.decl.views.iter().map(|view| view.name.as_str()).filter(|_| input.kind != InputKind::Event);
+        let help = suggestion(&name.value, events.chain(views));
+        let (what, label) = match input.kind {
+            InputKind::Listed => ("event or view", "neither an event of the topics read nor a view here"),
+            InputKind::Event => ("event", "not an event of the topics read"),
+            InputKind::View => ("view", "not declared here"),
+        };
+        let help = match input.kind {
+            InputKind::Event if self.declared(&name.value) => {
+                Some(format!("it is a view: write `view: {}`", name.value))
+            }
+            InputKind::View if self.is_event(name) => Some(format!("it is an event: write `event: {}`", name.value)),
+            InputKind::View => help,
+            _ => help.or_else(|| Some("`reads:` names the topics whose events a view may use".into())),
+        };
+        self.unknown(&name.span, format!("there is no {what} `{}`", name.value), label, help);
+    }
+
+    /// Whether an event of the topics read has this name.
+    pub(super) fn is_event(&self, name: &str) -> bool {
+        self.events.contains_key(name)
     }
 
     /// The event of this name. One of a topic that is not read is reported, once a topic, and known from then on.
@@ -264,6 +372,15 @@ impl<'a> Context<'a> {
     /// The compiled view of this name.
     pub(super) fn view(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// An event's fields.
+    pub(super) fn record(&self, id: EventId) -> &Arc<RecordType> {
+        self.topics[id.topic].events.get(id.event).map_or(&self.tombstones[id.topic], |event| &event.schema.record)
+    }
+
+    pub(super) fn event_name(&self, id: EventId) -> &str {
+        self.topics[id.topic].events.get(id.event).map_or(TOMBSTONE, |event| &event.name)
     }
 
     pub(super) fn needed(&self, id: EventId) -> &RefCell<Vec<usize>> {
@@ -330,6 +447,7 @@ impl<'a> Context<'a> {
                 Source::Events(source) => source.with,
                 Source::Copy(source) => Some(source.view),
                 Source::Aggregate(source) => Some(source.view),
+                Source::Seen(_) => None,
             };
             if let Some(read) = reads {
                 self.views[read].has_dependents = true;
@@ -339,7 +457,7 @@ impl<'a> Context<'a> {
         let used = |topic: usize, event: usize| {
             self.views.iter().any(|view| match &view.source {
                 Source::Events(source) => {
-                    source.topic == topic && source.inputs.get(event).is_some_and(Option::is_some)
+                    source.topic == topic && source.inputs.get(event).is_some_and(|inputs| !inputs.is_empty())
                 }
                 _ => false,
             })
@@ -350,14 +468,13 @@ impl<'a> Context<'a> {
             .enumerate()
             .map(|(t, topic)| TopicPlan {
                 topic: topic.clone(),
-                events: topic
-                    .events
+                events: self.needed[t]
                     .iter()
                     .enumerate()
-                    .map(|(e, event)| EventPlan {
+                    .map(|(e, needed)| EventPlan {
                         // The message key's fields were needed first, in order.
-                        key_slots: (0..event.key.len()).collect(),
-                        needed: self.needed[t][e].borrow().clone(),
+                        key_slots: (0..topic.events.get(e).map_or(topic.key.len(), |event| event.key.len())).collect(),
+                        needed: needed.borrow().clone(),
                         used: used(t, e),
                     })
                     .collect(),
@@ -372,6 +489,21 @@ impl<'a> Context<'a> {
             views: self.views,
         }
     }
+}
+
+/// Whether an input is the record without a value.
+fn is_tombstone(input: &InputDecl) -> bool {
+    input.source.value == TOMBSTONE && input.kind != InputKind::View
+}
+
+/// What is known of a record without a value: the fields of its key.
+fn tombstone(topic: &Topic) -> Arc<RecordType> {
+    let field = |name: &String| {
+        let known = topic.events.iter().find_map(|event| event.schema.record.field(name));
+        known.map_or_else(|| unknown::field(name), |(_, field)| field.clone())
+    };
+    let fields = topic.key.iter().map(field).collect();
+    Arc::new(RecordType { name: TOMBSTONE.to_owned(), aliases: Vec::new(), fields, doc: None })
 }
 
 /// A view of which no more is known than the names of its columns.
@@ -435,7 +567,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
 }
 
 fn reads(view: &ViewDecl) -> impl Iterator<Item = &Text> {
-    view.from.iter().chain(&view.with)
+    view.from.iter().map(|input| &input.source).chain(&view.with)
 }
 
 pub(super) fn error(span: &Span, message: String, label: &str, help: Option<String>) -> Diagnostic {

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use headwater_schemas::topic::Identity;
+
 use super::{FOLD_VERSION, TopicPlan, View};
-use crate::declare::{ColumnsDecl, KeyEntry, Text, TopologyDecl, ViewDecl};
+use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::table::Direction;
 
 /// Describes what a topology computes: the events and fields it reads, and each view's rules and column types.
@@ -18,6 +20,16 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));
         }
+        if let Some(deduplicate) = &plan.topic.deduplicate {
+            let by = match &deduplicate.by {
+                Identity::Header => "the header ce_id",
+                Identity::Field(name) => name,
+            };
+            line(&mut out, format_args!("topic {}: each {by} once in {}", plan.topic.name, deduplicate.last));
+        }
+        if plan.events.last().is_some_and(|tombstone| tombstone.used) {
+            line(&mut out, format_args!("event {}/{TOMBSTONE}: {}", plan.topic.name, plan.topic.key.join(", ")));
+        }
     }
     for view in views {
         let Some(decl) = decl.views.iter().find(|decl| decl.name.value == view.table.name) else { continue };
@@ -28,7 +40,7 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
 
 fn describe_view(out: &mut String, decl: &ViewDecl, view: &View) {
     let name = &view.table.name;
-    line(out, format_args!("view {name}: from {}", words(&decl.from)));
+    line(out, format_args!("view {name}: from {}", decl.from.iter().map(input).collect::<Vec<_>>().join(", ")));
     if let Some(with) = &decl.with {
         line(out, format_args!("view {name}: with {}", with.value));
     }
@@ -57,6 +69,24 @@ fn describe_view(out: &mut String, decl: &ViewDecl, view: &View) {
         let null = if column.ty.nullable { " or null" } else { "" };
         line(out, format_args!("view {name}: column {} = {from}: {}{null}", column.name, column.ty.ty));
     }
+}
+
+/// An event or a view, and under an alias what is taken of it.
+fn input(input: &InputDecl) -> String {
+    let mut text = match &input.alias {
+        Some(alias) => format!("{} = {}", alias.value, input.source.value),
+        None => input.source.value.clone(),
+    };
+    for (name, field) in &input.renames {
+        text.push_str(&format!(" as {} = {}", name.value, field.value.trim()));
+    }
+    if let Some((element, array)) = &input.each {
+        text.push_str(&format!(" each {} = {}", element.value, array.value));
+    }
+    if let Some(filter) = &input.filter {
+        text.push_str(&format!(" where {}", filter.value.trim()));
+    }
+    text
 }
 
 fn entry(entry: &KeyEntry) -> String {

@@ -1,14 +1,15 @@
 //! Views fed by events: which event makes, changes or deletes which row.
 
-use headwater_schemas::{FieldType, RecordType};
+use headwater_schemas::FieldType;
 
 use super::columns::{self, Call, Kind};
 use super::compile::{Context, EventId};
+use super::inputs::{self, Fed, NO_RENAMES};
 use super::scope::EventScope;
 use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
-use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
+use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
-use crate::source::{Span, suggestion};
+use crate::source::suggestion;
 use crate::table::{Column, Feeding, StateColumn, Table};
 use crate::unknown;
 
@@ -16,6 +17,7 @@ use crate::unknown;
 struct Draft<'d> {
     decl: &'d ViewDecl,
     topic: usize,
+    /// In the order of the aliases.
     events: Vec<Fed>,
     with: With,
     /// Something in `from`, `with`, the roles or the key is mistaken.
@@ -42,52 +44,49 @@ impl With {
     }
 }
 
-/// An event in `from`.
-struct Fed {
-    id: EventId,
-    name: String,
-    role: Role,
-}
-
 impl Draft<'_> {
     /// The events that make or change a row.
     fn changing(&self) -> Vec<usize> {
-        (0..self.events.len()).filter(|&i| matches!(self.events[i].role, Role::Create | Role::Change)).collect()
+        (0..self.events.len()).filter(|&i| self.events[i].changes()).collect()
     }
 }
 
 /// Compiles a view whose `from` lists events; `complete` unless some of them are not known.
-pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], complete: bool) -> View {
+pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &InputDecl)], complete: bool) -> View {
     let topic = refs[0].0.topic;
     let mut doubtful = decl.unsound || !complete;
-    if let Some((_, span)) = refs.iter().find(|(id, _)| id.topic != topic) {
+    if let Some((_, input)) = refs.iter().find(|(id, _)| id.topic != topic) {
         doubtful = true;
         cx.not_supported(
-            span,
+            &input.source.span,
             "a view fed by several topics is not supported yet".into(),
             "an event of another topic",
             Some("declare one view a topic, and join them in a query".into()),
         );
     }
     let refs: Vec<_> = refs.iter().filter(|(id, _)| id.topic == topic).cloned().collect();
-    let (events, sound) = roles(cx, decl, &refs, doubtful);
-    doubtful |= !sound;
+    let (events, sound) = inputs::read(cx, decl, &refs, doubtful);
+    doubtful |= !sound || events.iter().any(|fed| fed.names.doubtful);
     let (with, sound) = with(cx, decl, topic, &events);
     doubtful |= !sound;
     let mut draft = Draft { decl, topic, events, with, doubtful, misnamed: false };
+    filters(cx, &mut draft, &refs);
     let keys = keys(cx, &mut draft);
     let (key_columns, owner) = key_columns(cx, &mut draft, &keys);
     let mut state = Vec::new();
     let owned = owner.is_some() || draft.doubtful;
     let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owned, &mut state);
-    check_shared(cx, &draft, owned);
+    check_deletions(cx, &draft, owner.as_ref());
     columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
-    let mut inputs: Vec<Option<EventInput>> = (0..cx.topics[topic].events.len()).map(|_| None).collect();
+    let mut inputs: Vec<Vec<EventInput>> = (0..=cx.topics[topic].events.len()).map(|_| Vec::new()).collect();
     let mut arguments = arguments.into_iter();
-    for (fed, key) in draft.events.iter().zip(keys.exprs) {
+    let base = with.view().map_or(0, |with| cx.views[with].table.columns.len());
+    let deletes_partitions = draft.events.iter().any(|fed| fed.role == Role::DeletePartition);
+    for (fed, key) in draft.events.into_iter().zip(keys.exprs) {
         let arguments = arguments.next().unwrap_or_default();
-        inputs[fed.id.event] = Some(EventInput { role: fed.role, key, arguments });
+        let each = fed.each(base);
+        inputs[fed.id.event].push(EventInput { role: fed.role, filter: fed.filter, each, key, arguments });
     }
     let table = Table {
         name: decl.name.value.clone(),
@@ -100,10 +99,11 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         retain: None,
     };
     View {
-        level: with.view().map_or(0, |with| cx.views[with].level + 1),
+        // After what drops repeats.
+        level: with.view().map_or(usize::from(cx.topics[topic].deduplicate.is_some()), |with| cx.views[with].level + 1),
         owner,
         buckets: buckets(decl),
-        deletes_partitions: draft.events.iter().any(|fed| fed.role == Role::DeletePartition),
+        deletes_partitions,
         has_dependents: false,
         always: table.key_len() == 0,
         doubtful: draft.doubtful,
@@ -111,62 +111,6 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)
         source: Source::Events(EventSource { topic, with: with.view(), inputs, reducers }),
         table,
     }
-}
-
-/// What each event does to a row. Deletions are `DeleteRow` until the key tells whether it names a row or a partition.
-///
-/// Also gives whether they are right; `doubtful` where not all events are known.
-fn roles(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, Span)], doubtful: bool) -> (Vec<Fed>, bool) {
-    let mut sound = true;
-    for name in decl.create_when.iter().chain(&decl.delete_when) {
-        if !decl.from.iter().any(|from| from.value == name.value) {
-            sound = false;
-            // An event of its own right may be the one that is mistaken in `from`.
-            if doubtful {
-                continue;
-            }
-            let help = suggestion(&name.value, decl.from.iter().map(|from| from.value.as_str()));
-            let message = format!("event `{}` is not in `from:` of view `{}`", name.value, decl.name.value);
-            cx.unknown(&name.span, message, "not one of the events read", help);
-        }
-    }
-    if doubtful {
-        // What is missing may be what is mistaken.
-    } else if let ([first, ..], [], None) = (decl.delete_when.as_slice(), decl.create_when.as_slice(), &decl.with) {
-        sound = false;
-        cx.error(
-            &first.span,
-            format!("view `{}` deletes rows but does not say which event makes one", decl.name.value),
-            "a late event after this one would raise a phantom row",
-            Some("add `create_when:` with the event that makes a row".into()),
-        );
-    }
-    let named = |names: &[Text], event: &str| names.iter().any(|name| name.value == event);
-    let mut events: Vec<Fed> = Vec::new();
-    for (id, span) in refs {
-        let name = cx.topics[id.topic].events[id.event].name.clone();
-        let role = if named(&decl.delete_when, &name) {
-            Role::DeleteRow
-        } else if decl.create_when.is_empty() || named(&decl.create_when, &name) {
-            Role::Create
-        } else {
-            Role::Change
-        };
-        if named(&decl.delete_when, &name) && named(&decl.create_when, &name) {
-            sound = false;
-            cx.error(span, format!("event `{name}` both makes and deletes a row"), "in both lists", None);
-        }
-        if events.iter().any(|fed| fed.id == *id) {
-            sound = false;
-            cx.error(span, format!("event `{name}` is named twice"), "already read", None);
-        }
-        events.push(Fed { id: *id, name, role });
-    }
-    if sound && !doubtful && !events.iter().any(|fed| fed.role == Role::Create) {
-        sound = false;
-        cx.error(&decl.name.span, format!("no event makes a row of view `{}`", decl.name.value), "always empty", None);
-    }
-    (events, sound)
 }
 
 /// The view that this one stands beside, and whether it may.
@@ -186,8 +130,8 @@ fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (Wit
         Source::Events(source) if source.topic != topic => Some("it is fed by another topic".into()),
         Source::Events(source) => events
             .iter()
-            .find(|fed| fed.id.topic == topic && source.inputs[fed.id.event].is_none())
-            .map(|fed| format!("it does not read event `{}`, so that event has no row there", fed.name)),
+            .filter(|fed| fed.id.topic == topic)
+            .find_map(|fed| not_beside(&source.inputs[fed.id.event], &fed.name)),
         _ if view.deletes_partitions => Some("whole partitions of it are deleted".into()),
         _ => Some("it is not fed by events".into()),
     };
@@ -202,6 +146,29 @@ fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (Wit
             );
             (With::View(index), false)
         }
+    }
+}
+
+/// Why an event with these inputs has not always one row.
+fn not_beside(inputs: &[EventInput], event: &str) -> Option<String> {
+    match inputs {
+        [] => Some(format!("it does not read event `{event}`, so that event has no row there")),
+        [input] if input.is_plain() => None,
+        _ => Some(format!("event `{event}` has several rows there, or not always one")),
+    }
+}
+
+/// Compiles what each alias takes of its event: only where its `where` holds.
+fn filters(cx: &mut Context, draft: &mut Draft, refs: &[(EventId, &InputDecl)]) {
+    for (i, (_, input)) in refs.iter().enumerate() {
+        let Some(text) = &input.filter else { continue };
+        let filter = cx.parse(text).and_then(|ast| {
+            let readable = draft.events[i].changes();
+            let compiled = expr::compile(&ast, &EventScope { renames: NO_RENAMES, ..scope(cx, draft, i, readable) });
+            inputs::condition(cx, text, compiled)
+        });
+        draft.doubtful |= filter.is_none();
+        draft.events[i].filter = filter;
     }
 }
 
@@ -267,20 +234,23 @@ fn compile_expr(
     with_readable: bool,
     ast: &Ast,
 ) -> Result<Expr, Vec<expr::ExprError>> {
+    expr::compile(ast, &scope(cx, draft, event, with_readable))
+}
+
+/// The names that the expressions of an input may use.
+fn scope<'a>(cx: &'a Context, draft: &'a Draft, event: usize, with_readable: bool) -> EventScope<'a> {
     let fed = &draft.events[event];
-    let scope = EventScope {
+    EventScope {
         event: &fed.name,
-        record: record(cx, fed.id),
+        alias: fed.alias.as_deref(),
+        record: cx.record(fed.id),
         needed: cx.needed(fed.id),
+        renames: &fed.names.renames,
+        element: fed.names.element.as_ref(),
         with: draft.with.view().map(|with| &cx.views[with].table),
         with_readable,
         with_unknown: draft.with == With::Unknown,
-    };
-    expr::compile(ast, &scope)
-}
-
-fn record<'a>(cx: &'a Context, id: EventId) -> &'a RecordType {
-    &cx.topics[id.topic].events[id.event].schema.record
+    }
 }
 
 /// The key's columns with one type each, and whether one partition owns each row.
@@ -323,13 +293,15 @@ fn owner(cx: &Context, draft: &Draft, keys: &Keys) -> Option<Owner> {
     let columns = topic.key.iter().enumerate().map(|(i, field)| {
         keys.entries.iter().position(|(_, ast)| {
             let Some(path) = ast.as_ref().and_then(Ast::as_path) else { return false };
-            match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                [name] => name == field,
-                [view, column] => with.is_some_and(|with| {
-                    let owned = with.owner.as_ref().and_then(|owner| owner.columns.get(i));
-                    *view == with.table.name && owned.is_some_and(|&c| with.table.columns[c].name == *column)
-                }),
-                _ => false,
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let of_with = |with: &View, column: &str| {
+                let owned = with.owner.as_ref().and_then(|owner| owner.columns.get(i));
+                owned.is_some_and(|&c| with.table.columns[c].name == column)
+            };
+            match (path.as_slice(), with) {
+                ([view, column], Some(with)) if *view == with.table.name => of_with(with, column),
+                _ => (0..draft.events.len())
+                    .all(|event| scope(cx, draft, event, false).event_field(&path) == Some(field)),
             }
         })
     });
@@ -408,9 +380,8 @@ fn value_column(
         return None;
     }
     let changing = draft.changing();
-    let events: Vec<(EventId, String)> =
-        changing.iter().map(|&i| (draft.events[i].id, draft.events[i].name.clone())).collect();
-    let assigned = columns::assign(cx, text, &call, &events)?;
+    let called: Vec<Vec<String>> = changing.iter().map(|&i| draft.events[i].called()).collect();
+    let assigned = columns::assign(cx, text, &call, &called)?;
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
     let mut sound = true;
@@ -462,24 +433,13 @@ fn argument_of(
     };
     let sound = value.is_some() == call.arguments.get(index).is_some();
     if let Some(value) = &value {
-        let unified = match ty.as_ref() {
-            None => Some(value.ty.clone()),
-            Some(so_far) => columns::unify(&so_far.ty, &value.ty.ty)
-                .map(|ty| FieldType { ty, nullable: so_far.nullable || value.ty.nullable }),
-        };
-        if unified.is_none() {
-            let other = ty.as_ref().map(|ty| ty.ty.to_string()).unwrap_or_default();
-            let message = format!("events give two types: {other} and {}", value.ty.ty);
-            cx.error(&text.span, message, "one type a column", Some("cast one of them".into()));
-            return None;
-        }
-        *ty = unified;
+        *ty = Some(columns::one_type(cx, text, ty.as_ref(), &value.ty)?);
     }
     let filter = match &call.filter {
         None => None,
         Some(ast) => {
             let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(cx.taken(text, compiled)?)
+            Some(inputs::condition(cx, text, compiled)?)
         }
     };
     sound.then_some(Argument { value, filter })
@@ -495,13 +455,33 @@ fn reads_with(cx: &Context, draft: &Draft, ast: &Ast) -> bool {
     }
 }
 
-/// What a shared row may not have.
-fn check_shared(cx: &mut Context, draft: &Draft, owned: bool) {
-    if let Some(event) = draft.decl.delete_when.first().filter(|_| !owned) {
-        let name = &draft.decl.name.value;
-        let message = format!("rows of view `{name}` are shared by many partitions, so none may delete them");
-        let help = "put the topic's key into the view's key".to_owned();
-        cx.error(&event.span, message, "deletes a shared row", Some(help));
+/// What deletions may not do.
+fn check_deletions(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
+    let Some(place) = draft.decl.delete_when.first().map(|event| event.span.clone()) else { return };
+    let name = &draft.decl.name.value;
+    let help = "put the topic's key into the view's key".to_owned();
+    let Some(owner) = owner else {
+        if !draft.doubtful {
+            let message = format!("rows of view `{name}` are shared by many partitions, so none may delete them");
+            cx.error(&place, message, "deletes a shared row", Some(help));
+        }
+        return;
+    };
+    let Some(deletion) = draft.events.iter().find(|fed| fed.role == Role::DeletePartition) else { return };
+    let partition = draft.decl.key.partition.len();
+    if owner.columns.iter().any(|&column| column >= partition) && !draft.doubtful {
+        let message =
+            format!("`{}` would delete rows of view `{name}` that other keys of the topic make", deletion.name);
+        let help = "put the topic's key into the view's partition key".to_owned();
+        cx.error(&place, message, "deletes a whole partition", Some(help));
+    }
+    // A partition's deletion and a row's making at one offset: which was first is not known to every store.
+    let also = |fed: &&Fed| fed.id == deletion.id && fed.role != Role::DeletePartition;
+    if let Some(also) = draft.events.iter().find(also) {
+        let alias = also.alias.as_ref().unwrap_or(&also.name);
+        let message = format!("`{}` deletes a whole partition, and as `{alias}` touches rows as well", deletion.name);
+        let help = "let one event do the one, and another the other".to_owned();
+        cx.error(&place, message, "deletes a whole partition", Some(help));
     }
 }
 

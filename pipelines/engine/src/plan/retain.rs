@@ -53,7 +53,7 @@ pub(super) fn settle(view: &mut View) {
         && match &view.source {
             Source::Copy(_) => true,
             Source::Events(source) => view.owner.is_some() && forgets(source),
-            Source::Aggregate(_) => false,
+            Source::Aggregate(_) | Source::Seen(_) => false,
         };
     if let Some(retain) = &mut view.table.retain {
         retain.pruned = forgets;

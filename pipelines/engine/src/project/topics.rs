@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_schemas::Schema;
-use headwater_schemas::topic::{Event, Topic};
+use headwater_schemas::topic::{Deduplicate, Event, Identity, Topic, has_key_text};
 
 use super::files::{Declared, Files, Kind};
+use crate::declare::topic::DeduplicateDecl;
 use crate::declare::{Text, TopicDecl, topic};
 use crate::source::{Code, Diagnostic, FileId, Sources, Span, Spanned, nearest};
-use crate::unknown::is_unknown;
+use crate::unknown::{field_of, is_unknown};
 use crate::yaml::Node;
 use salvage::Schemas;
 
@@ -85,7 +86,18 @@ impl Topics {
         let events = names.into_iter().filter_map(|name| salvage::event(name, schemas, &[])).collect();
         let (key, ignore) = (Vec::new(), Vec::new());
         let (name, domain) = (name.unwrap_or(domain).to_owned(), domain.to_owned());
-        self.topics.push(Arc::new(Topic { name, domain, key, partitions: 1, retention_days: None, events, ignore }));
+        let topic = Topic {
+            name,
+            domain,
+            key,
+            partitions: 1,
+            retention_days: None,
+            compact: false,
+            deduplicate: None,
+            events,
+            ignore,
+        };
+        self.topics.push(Arc::new(topic));
     }
 
     /// A topic's name and its events' names are the whole project's.
@@ -200,6 +212,8 @@ fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out
         key: if sound { key } else { Vec::new() },
         partitions: decl.partitions.value,
         retention_days: decl.retention_days.as_ref().map(|days| days.value),
+        compact: decl.compact,
+        deduplicate: decl.deduplicate.as_ref().map(|declared| deduplicate(declared, &events, out)),
         events,
         ignore: decl.ignore.iter().map(|name| name.value.clone()).collect(),
     }
@@ -227,6 +241,29 @@ fn check_key(decl: &TopicDecl, schemas: &Schemas, key: &[String], out: &mut Vec<
     }
     out.len() == before
 }
+
+/// How a repeat is known: by a field of every event, or by the header that commands write.
+fn deduplicate(decl: &DeduplicateDecl, events: &[Event], out: &mut Vec<Diagnostic>) -> Deduplicate {
+    let field = |event: &Event| field_of(&event.schema.record, &decl.by).map(|(_, field)| field.ty.ty.clone());
+    let (by, last) = (decl.by.value.clone(), decl.last);
+    if by == EVENT_ID && !events.iter().all(|event| field(event).is_some()) {
+        return Deduplicate { by: Identity::Header, last };
+    }
+    let help = format!("name a field of every event, or `{EVENT_ID}`: the header `ce_id`, which commands write");
+    for event in events {
+        let error = match field(event) {
+            None => format!("event `{}` has no field `{by}`", event.name),
+            Some(ty) if !has_key_text(&ty) && !is_unknown(&ty) => format!("`{by}` of `{}` is {ty}", event.name),
+            Some(_) => continue,
+        };
+        out.push(Diagnostic::error(&decl.by.span, error).label("tells no repeat").help(help));
+        break;
+    }
+    Deduplicate { by: Identity::Field(by), last }
+}
+
+/// The header `ce_id`, where no field of every event is called so.
+const EVENT_ID: &str = "event_id";
 
 /// One key, one type: the same thing is not an int here and a string there.
 fn check_key_types(decl: &TopicDecl, events: &[Event], out: &mut Vec<Diagnostic>) {

@@ -27,8 +27,9 @@ pub(super) fn is_utc(view: &View, column: usize, unit: Unit) -> bool {
 
 fn expressions(view: &View, column: usize) -> Vec<&Expr> {
     match &view.source {
+        Source::Seen(_) => Vec::new(),
         Source::Copy(source) => source.key.get(column).into_iter().collect(),
-        Source::Aggregate(source) => source.key.get(column).into_iter().collect(),
+        Source::Aggregate(source) => source.inputs.iter().filter_map(|input| input.key.get(column)).collect(),
         Source::Events(source) => source.inputs.iter().flatten().filter_map(|input| input.key.get(column)).collect(),
     }
 }

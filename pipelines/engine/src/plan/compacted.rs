@@ -1,0 +1,82 @@
+//! What a view of a compacted topic may be: of each key all but the last record may be gone, and nobody may be able to
+//! tell.
+//!
+//! So a row is what the last record of its key says, all of it: its key is the topic's, each event makes the row and sets
+//! every column by `last`, and only `Tombstone` deletes.
+
+use super::compile::Context;
+use super::{EventSource, Reducer, Role, Source, View};
+use crate::declare::{ColumnsDecl, ViewDecl};
+use crate::source::Span;
+
+/// Says what depends on records that may be gone.
+pub(super) fn check(cx: &mut Context, decl: &ViewDecl, view: &View) {
+    let Source::Events(source) = &view.source else { return };
+    let topic = cx.topics[source.topic].clone();
+    if !topic.compact || view.doubtful {
+        return;
+    }
+    let mut refuse = |span: &Span, what: &str, label: &str, help: &str| {
+        let message = format!("{what}, and topic `{}` is compacted", topic.name);
+        cx.error(span, message, label, Some(help.to_owned()));
+    };
+    if view.owner.as_ref().is_none_or(|owner| owner.columns.len() != view.table.key_len()) {
+        let help = format!("write `key: [{}]`, and derive other keys from that view", topic.key.join(", "));
+        let what = format!("the key of view `{}` is not the topic's", decl.name.value);
+        refuse(&decl.key.span, &what, "a row may lose the records that made it", &help);
+    }
+    for (event, inputs) in source.inputs.iter().enumerate() {
+        let name = topic.events.get(event).map(|event| event.name.as_str());
+        for (input, name) in inputs.iter().filter_map(|input| Some((input, name?))) {
+            let place = decl.from.iter().find(|from| from.source.value == name);
+            let place = place.map_or(&decl.name.span, |from| &from.source.span);
+            let said = |names: &[crate::declare::Text]| names.first().map_or(place.clone(), |name| name.span.clone());
+            match input.role {
+                Role::Change => refuse(
+                    &said(&decl.create_when),
+                    &format!("`{name}` does not make a row, but changes one"),
+                    "what made the row may be gone",
+                    "let every event make the row: leave `create_when` to hold all of them",
+                ),
+                Role::DeleteRow | Role::DeletePartition => refuse(
+                    &said(&decl.delete_when),
+                    &format!("`{name}` deletes rows"),
+                    "not by this",
+                    "delete by a record without a value: `Tombstone`",
+                ),
+                Role::Create if !input.is_plain() => refuse(
+                    place,
+                    "what an alias leaves out or unfolds depends on older records",
+                    "not always one row",
+                    "take the event as it is, and derive a view from that one",
+                ),
+                Role::Create => {}
+            }
+        }
+    }
+    for (column, span) in changed_by_some(decl, view, source) {
+        let help = "give each column `last(…)` of every event";
+        let what = format!("column `{column}` is not what the last record alone says");
+        refuse(&span, &what, "depends on older records", help);
+    }
+}
+
+/// The columns that not every record sets anew, and where they are declared.
+fn changed_by_some(decl: &ViewDecl, view: &View, source: &EventSource) -> Vec<(String, Span)> {
+    let makes = || source.inputs.iter().flatten().filter(|input| input.role == Role::Create);
+    let set = |index: usize| {
+        makes().all(|input| input.arguments[index].as_ref().is_some_and(|argument| argument.filter.is_none()))
+    };
+    let named = |column: &str| match &decl.columns {
+        ColumnsDecl::Computed(columns) => columns.iter().find(|(name, _)| name.value == column).map(|(_, text)| text),
+        ColumnsDecl::Copied(_) => None,
+    };
+    let columns =
+        source.reducers.iter().enumerate().filter(|(index, reducer)| **reducer != Reducer::Last || !set(*index));
+    let columns = columns.map(|(index, _)| view.table.columns[view.table.key_len() + index].name.clone());
+    let placed = |column: String| {
+        let span = named(&column).unwrap_or(&decl.name).span.clone();
+        (column, span)
+    };
+    columns.map(placed).collect()
+}
