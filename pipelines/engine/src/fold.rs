@@ -17,7 +17,7 @@
 //! on its message key, from the rows already read.
 
 mod apply;
-mod reduce;
+pub(crate) mod reduce;
 mod working;
 
 use std::collections::HashMap;

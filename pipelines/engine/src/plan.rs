@@ -19,7 +19,7 @@ use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
-use crate::table::{Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
+use crate::table::{Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
 
 pub use compile::compile;
 pub(crate) use compile::outline;
@@ -159,6 +159,40 @@ pub(crate) enum Reducer {
     },
     /// Over floating point: on owned rows only, in the order of the partition.
     FloatSum,
+    /// Of floating point, with its sum and count packed: on owned rows only.
+    FloatAverage {
+        state: usize,
+    },
+    /// `min` and `max`.
+    Extreme(Extreme),
+}
+
+impl Reducer {
+    /// How the parts of a row that many partitions feed make its column. None: it is refused on such rows.
+    fn merged(&self) -> Option<Merged> {
+        Some(match *self {
+            Reducer::Count => Merged::Count,
+            Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
+            Reducer::Extreme(extreme) => Merged::Extreme(extreme),
+            Reducer::Last | Reducer::First { .. } | Reducer::FloatSum | Reducer::FloatAverage { .. } => return None,
+        })
+    }
+
+    /// What its column holds before anything contributed.
+    fn blank(&self) -> Value {
+        match self {
+            Reducer::Count => Value::Long(0),
+            _ => Value::Null,
+        }
+    }
+
+    /// Whether its result no longer fits the column's type: it is null though there is something to show.
+    fn overflowed(&self, value: &Value, state: &[Value]) -> bool {
+        match self {
+            Reducer::Sum { count, .. } => value.is_null() && !matches!(state[*count], Value::Long(0)),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -254,11 +288,8 @@ impl View {
     }
 
     fn merge(&self, reducers: &mut dyn Iterator<Item = &Reducer>, rows: Option<usize>) -> Merge {
-        let columns = reducers.map(|reducer| match *reducer {
-            Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
-            // Nothing else is allowed on a shared row.
-            _ => Merged::Count,
-        });
+        // What has no merging is refused on a shared row.
+        let columns = reducers.map(|reducer| reducer.merged().unwrap_or(Merged::Count));
         Merge { columns: columns.collect(), rows, always: self.always }
     }
 
@@ -276,15 +307,12 @@ impl View {
             Source::Aggregate(source) => &mut source.reducers.iter().map(|(reducer, _)| reducer),
             Source::Copy(_) => &mut std::iter::empty(),
         };
-        values.extend(reducers.map(|reducer| match reducer {
-            Reducer::Count => Value::Long(0),
-            _ => Value::Null,
-        }));
+        values.extend(reducers.map(Reducer::blank));
         let state = self.table.state.iter().map(|column| column.ty.zero()).collect();
         Row { values, state, position, hidden: false }
     }
 
-    /// The name of the first column whose sum no longer fits its type: an error of the read, since accumulators never
+    /// The name of the first column whose result no longer fits its type: an error of the read, since accumulators never
     /// fail. Such a column reads as null otherwise.
     pub fn overflowed(&self, row: &Row) -> Option<&str> {
         let reducers: Vec<&Reducer> = match &self.source {
@@ -293,10 +321,9 @@ impl View {
             Source::Copy(_) => return None,
         };
         reducers.iter().enumerate().find_map(|(i, reducer)| {
-            let Reducer::Sum { count, .. } = reducer else { return None };
             let column = self.table.key_len() + i;
-            let has_values = !matches!(row.state[*count], Value::Long(0));
-            (has_values && row.values[column].is_null()).then(|| self.table.columns[column].name.as_str())
+            let overflowed = reducer.overflowed(&row.values[column], &row.state);
+            overflowed.then(|| self.table.columns[column].name.as_str())
         })
     }
 }

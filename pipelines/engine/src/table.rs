@@ -8,6 +8,8 @@ use std::sync::Arc;
 use ethnum::I256;
 use headwater_schemas::{Decimal, FieldType, Type, Value, ValueRef};
 
+use crate::fold::reduce::{average, extreme};
+
 /// The shape of a view in a store. Names are validated identifiers (`[a-z_][a-z0-9_]*`, at most 48 bytes, never
 /// starting with an underscore: those are the store's own); stores quote them all the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,14 +75,32 @@ pub enum Merged {
     Count,
     /// Their sums are, which two state columns hold: the sum, and how many values are in it.
     Sum { sum: usize, count: usize, result: SumResult },
+    /// The least or the greatest of them, nulls aside.
+    Extreme(Extreme),
 }
 
-/// The type of an exact sum's column.
+/// What an exact sum's column shows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SumResult {
     Long,
-    Decimal { scale: u8 },
+    Decimal {
+        scale: u8,
+    },
+    /// The sum divided by the count, with [`AVERAGE_SCALE`] digits after the point; `scale` is the sum's own.
+    Average {
+        scale: u8,
+    },
 }
+
+/// Which of some values in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extreme {
+    Least,
+    Greatest,
+}
+
+/// The digits after the point of an exact average.
+pub const AVERAGE_SCALE: u8 = 6;
 
 /// The columns that tell the parts of a row apart: its partition, and its lane, which is empty or the message key whose
 /// parked records were redriven.
@@ -117,6 +137,10 @@ pub enum StateType {
     Count,
     /// `Value::Wide`, a 256-bit integer; stores keep it as decimal text or a wide numeric.
     Wide,
+    /// `Value::Bytes`: an accumulator in a canonical encoding of its own, so that equal accumulators are equal bytes; none
+    /// where nothing contributed. Each encoding is described in its reducer's file. The bytes are no business of a
+    /// store's; an encoding that changes raises [`FOLD_VERSION`](crate::plan::FOLD_VERSION), which makes new tables.
+    Packed,
 }
 
 /// The values of a table's key columns, in order: partition, then clustering.
@@ -148,6 +172,7 @@ impl StateType {
             StateType::Flag => Value::Boolean(false),
             StateType::Count => Value::Long(0),
             StateType::Wide => Value::Wide(Box::default()),
+            StateType::Packed => Value::Bytes(Arc::from([])),
         }
     }
 }
@@ -193,6 +218,7 @@ impl Table {
             values.push(match column {
                 Merged::Count => total(parts.iter().map(|part| &part.values[before + i])),
                 Merged::Sum { sum, count, result } => result.shown(&state[*sum], &state[*count]),
+                Merged::Extreme(of) => extreme::merged(*of, parts.iter().map(|part| &part.values[before + i])),
             });
         }
         let version = parts.iter().map(|part| part.position.offset + 1).sum();
@@ -252,12 +278,16 @@ impl SumResult {
         }
         match self {
             SumResult::Long => i64::try_from(**sum).map_or(Value::Null, Value::Long),
-            SumResult::Decimal { .. } if sum.abs() > MAX_38_DIGITS => Value::Null,
-            SumResult::Decimal { scale } => {
-                i128::try_from(**sum).map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
-            }
+            SumResult::Decimal { scale } => decimal(**sum, scale),
+            SumResult::Average { scale } => decimal(average::exact(**sum, *count, scale), AVERAGE_SCALE),
         }
     }
+}
+
+/// A number as a decimal; null where it has more than 38 digits.
+fn decimal(unscaled: I256, scale: u8) -> Value {
+    let fits = i128::try_from(unscaled).ok().filter(|_| unscaled.abs() <= MAX_38_DIGITS);
+    fits.map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
 }
 
 /// The key columns that follow a shared row's own where it is kept in parts, for the events of this partition.

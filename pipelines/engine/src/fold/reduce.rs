@@ -1,12 +1,24 @@
-//! Reducers: what one value does to a column and its hidden state.
+//! Reducers: what one value does to a column and its hidden state. One reducer, one file.
+//!
+//! A reducer takes one value at a time, in the order of the events. Over rows that many partitions feed, and over views,
+//! only those are allowed whose outcome no order changes; their files say how two halves of the values make the whole.
+
+pub(crate) mod average;
+pub(crate) mod count;
+pub(crate) mod extreme;
+mod first;
+mod last;
+mod packed;
+mod sum;
 
 use bumpalo::Bump;
-use ethnum::I256;
-use headwater_schemas::{Value, ValueRef};
+use headwater_schemas::ValueRef;
 
-use super::working::same;
 use crate::plan::{Argument, Reducer};
-use crate::table::{Row, SumResult};
+use crate::table::Row;
+
+pub(super) use count::count;
+pub(super) use first::first;
 
 /// Whether the values go in or are taken back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,71 +49,18 @@ pub(super) fn apply<'a>(
         None => ValueRef::Boolean(true),
         Some(value) => value.eval(slots, bump).map_err(|problem| problem.to_string())?,
     };
+    let (target, state) = (&mut row.values[column], row.state.as_mut_slice());
     match reducer {
-        Reducer::Last => put(&mut row.values[column], &value),
+        Reducer::Last => last::put(target, &value),
         Reducer::First { set: None } => {}
-        Reducer::First { set: Some(set) } => {
-            if row.state[*set] == Value::Boolean(false) {
-                row.state[*set] = Value::Boolean(true);
-                put(&mut row.values[column], &value);
-            }
-        }
-        Reducer::Count if value.is_null() => {}
-        Reducer::Count => count(&mut row.values[column], sign),
-        Reducer::Sum { sum, count: n, result } => add(row, column, (*sum, *n, *result), &value, sign),
-        Reducer::FloatSum => add_float(&mut row.values[column], &value),
+        Reducer::First { set: Some(set) } => first::put_once(target, &mut state[*set], &value),
+        // All others skip nulls.
+        _ if value.is_null() => {}
+        Reducer::Count => count(target, sign),
+        Reducer::Sum { sum, count, result } => sum::add(target, state, (*sum, *count, *result), &value, sign),
+        Reducer::FloatSum => sum::add_float(target, &value),
+        Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], &value),
+        Reducer::Extreme(of) => extreme::put(*of, target, &value, bump),
     }
     Ok(())
-}
-
-/// `first` without a flag: every event gives a value, so the first is the one that makes the row.
-pub(super) fn first<'a>(
-    argument: &Argument,
-    row: &mut Row,
-    column: usize,
-    slots: &[ValueRef<'a>],
-    bump: &'a Bump,
-) -> Result<(), String> {
-    if let Some(value) = &argument.value {
-        let value = value.eval(slots, bump).map_err(|problem| problem.to_string())?;
-        put(&mut row.values[column], &value);
-    }
-    Ok(())
-}
-
-fn put(target: &mut Value, value: &ValueRef) {
-    if !same(target, value) {
-        *target = value.to_owned();
-    }
-}
-
-pub(super) fn count(target: &mut Value, sign: Sign) {
-    if let Value::Long(n) = target {
-        *n += if sign == Sign::Add { 1 } else { -1 };
-    }
-}
-
-fn add(row: &mut Row, column: usize, (sum, n, result): (usize, usize, SumResult), value: &ValueRef, sign: Sign) {
-    let term = match value {
-        ValueRef::Long(n) => I256::from(*n),
-        ValueRef::Decimal(d) => I256::from(d.unscaled),
-        _ => return,
-    };
-    if let Value::Wide(total) = &mut row.state[sum] {
-        **total += if sign == Sign::Add { term } else { -term };
-    }
-    count(&mut row.state[n], sign);
-    row.values[column] = result.shown(&row.state[sum], &row.state[n]);
-}
-
-fn add_float(target: &mut Value, value: &ValueRef) {
-    let term = match value {
-        ValueRef::Float(x) => f64::from(*x),
-        ValueRef::Double(x) => *x,
-        _ => return,
-    };
-    match target {
-        Value::Double(total) => *total += term,
-        _ => *target = Value::Double(term),
-    }
 }

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use headwater_schemas::{FieldType, Type};
 
-use super::Reducer;
 use super::compile::{Context, EventId};
+use super::{Reducer, may_be_key};
 use crate::declare::Text;
 use crate::expr::{Ast, functions, is_function};
 use crate::source::nearest;
-use crate::table::{StateColumn, StateType, SumResult};
+use crate::table::{AVERAGE_SCALE, Extreme, StateColumn, StateType, SumResult};
 use crate::unknown::is_unknown;
 
 /// A reducer's name.
@@ -19,6 +19,8 @@ pub(super) enum Kind {
     First,
     Count,
     Sum,
+    Avg,
+    Extreme(Extreme),
 }
 
 /// A reducer's call, taken apart.
@@ -29,11 +31,10 @@ pub(super) struct Call {
 }
 
 /// Reducers of the language that the engine does not fold yet.
-const PLANNED: &[&str] =
-    &["min", "max", "avg", "collect_list", "collect_set", "top", "stddev", "earliest", "latest", "array_agg"];
+const PLANNED: &[&str] = &["collect_list", "collect_set", "top", "stddev", "earliest", "latest", "array_agg"];
 
 /// The names that a reducer may have.
-const REDUCERS: &[&str] = &["last", "first", "count", "sum"];
+const REDUCERS: &[&str] = &["last", "first", "count", "sum", "min", "max", "avg"];
 
 pub(super) enum Column {
     Reducer(Call),
@@ -52,6 +53,9 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
         "first" => Kind::First,
         "count" => Kind::Count,
         "sum" => Kind::Sum,
+        "avg" => Kind::Avg,
+        "min" => Kind::Extreme(Extreme::Least),
+        "max" => Kind::Extreme(Extreme::Greatest),
         planned if PLANNED.contains(&planned) => {
             let message = format!("the reducer `{planned}` is not supported yet");
             cx.not_supported(
@@ -170,7 +174,7 @@ pub(super) fn shape(
     };
     let nullable = argument.nullable || !everywhere;
     match (kind, &argument.ty) {
-        (Kind::Sum, ty) if is_unknown(ty) => Ok((Reducer::Last, argument.clone())),
+        (Kind::Sum | Kind::Avg | Kind::Extreme(_), ty) if is_unknown(ty) => Ok((Reducer::Last, argument.clone())),
         (Kind::Count, _) => Ok((Reducer::Count, FieldType::required(Type::Long))),
         (Kind::Last, ty) => Ok((Reducer::Last, FieldType { ty: ty.clone(), nullable })),
         (Kind::First, ty) => {
@@ -178,18 +182,43 @@ pub(super) fn shape(
             Ok((Reducer::First { set }, FieldType { ty: ty.clone(), nullable }))
         }
         (Kind::Sum, Type::Float | Type::Double) => Ok((Reducer::FloatSum, FieldType::nullable(Type::Double))),
-        (Kind::Sum, ty) => {
-            let (result, ty) = match ty {
-                Type::Int => (SumResult::Long, Type::Long),
-                Type::Long => (SumResult::Decimal { scale: 0 }, Type::Decimal { precision: 38, scale: 0 }),
-                Type::Decimal { scale, .. } => {
-                    (SumResult::Decimal { scale: *scale }, Type::Decimal { precision: 38, scale: *scale })
-                }
-                other => return Err(format!("`sum` takes numbers, not {other}")),
-            };
+        (Kind::Avg, Type::Float | Type::Double) => {
+            Ok((Reducer::FloatAverage { state: add("avg", StateType::Packed) }, FieldType::nullable(Type::Double)))
+        }
+        (Kind::Sum | Kind::Avg, ty) => {
+            let (result, ty) = total(kind, ty)?;
             let sum = add("sum", StateType::Wide);
             let count = add("count", StateType::Count);
             Ok((Reducer::Sum { sum, count, result }, FieldType::nullable(ty)))
         }
+        (Kind::Extreme(of), ty) if may_be_key(ty) => Ok((Reducer::Extreme(of), FieldType::nullable(ty.clone()))),
+        (Kind::Extreme(of), ty) => {
+            let name = if of == Extreme::Least { "min" } else { "max" };
+            Err(format!("`{name}` takes what has an order, not {ty}"))
+        }
+    }
+}
+
+/// What an exact sum or average shows, and its type.
+fn total(kind: Kind, ty: &Type) -> Result<(SumResult, Type), String> {
+    let scale = match ty {
+        Type::Int | Type::Long => 0,
+        Type::Decimal { scale, .. } => *scale,
+        other => return Err(format!("`{}` takes numbers, not {other}", if kind == Kind::Avg { "avg" } else { "sum" })),
+    };
+    let decimal = |scale| Type::Decimal { precision: 38, scale };
+    Ok(match (kind, ty) {
+        (Kind::Avg, _) => (SumResult::Average { scale }, decimal(AVERAGE_SCALE)),
+        (_, Type::Int) => (SumResult::Long, Type::Long),
+        _ => (SumResult::Decimal { scale }, decimal(scale)),
+    })
+}
+
+/// Why a reducer is not for rows that many partitions feed, nor for views over views; None where its order does not tell.
+pub(super) fn not_associative(reducer: &Reducer) -> Option<&'static str> {
+    match reducer {
+        Reducer::FloatSum => Some("a sum of floating point"),
+        Reducer::FloatAverage { .. } => Some("an average of floating point"),
+        _ => None,
     }
 }

@@ -224,8 +224,8 @@ fn contribution(
     call: &Call,
     state: &mut Vec<StateColumn>,
 ) -> Option<(Reducer, FieldType, Argument)> {
-    if matches!(call.kind, Kind::Last | Kind::First) {
-        let help = "over a view: `count` or `sum`; or a re-keyed copy and a sorted query".to_owned();
+    if matches!(call.kind, Kind::Last | Kind::First | Kind::Extreme(_)) {
+        let help = "over a view: `count`, `sum` or `avg`; or a re-keyed copy and a sorted query".to_owned();
         cx.error(&text.span, "this reducer cannot be taken back when a row changes".into(), "over a view", Some(help));
         return None;
     }
@@ -243,14 +243,16 @@ fn contribution(
     };
     let argument = value.as_ref().map_or_else(|| FieldType::required(headwater_schemas::Type::Long), |v| v.ty.clone());
     match columns::shape(call.kind, &name.value, &argument, true, state) {
-        Ok((Reducer::FloatSum, _)) => {
-            let message = "a sum of floating point cannot be taken back exactly";
-            cx.error(&text.span, message.into(), "not associative", Some("cast to numeric first".into()));
-            None
-        }
-        Ok((reducer, ty)) => Some((reducer, ty, Argument { value, filter })),
+        Ok((reducer, ty)) => match columns::not_associative(&reducer) {
+            None => Some((reducer, ty, Argument { value, filter })),
+            Some(what) => {
+                let message = format!("{what} cannot be taken back exactly");
+                cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));
+                None
+            }
+        },
         Err(message) => {
-            cx.error(&text.span, message, "not a number", None);
+            cx.error(&text.span, message, "of another type", None);
             None
         }
     }

@@ -403,7 +403,7 @@ fn value_column(
             &text.span,
             format!("column `{}` depends on how partitions interleave", name.value),
             "the row is shared by many partitions",
-            Some("put the topic's key into the view's key, or use `count` or `sum`".into()),
+            Some("put the topic's key into the view's key, or use `count`, `sum`, `min`, `max` or `avg`".into()),
         );
         return None;
     }
@@ -430,14 +430,16 @@ fn value_column(
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
     let argument = ty.unwrap_or_else(|| FieldType::required(headwater_schemas::Type::Long));
     match columns::shape(call.kind, &name.value, &argument, everywhere, state) {
-        Ok((Reducer::FloatSum, _)) if !owned => {
-            let message = "a sum of floating point depends on its order, and the row is shared";
-            cx.error(&text.span, message.into(), "not associative", Some("cast to numeric first".into()));
-            None
-        }
-        Ok((reducer, ty)) => Some((reducer, ty, by_event)),
+        Ok((reducer, ty)) => match columns::not_associative(&reducer).filter(|_| !owned) {
+            None => Some((reducer, ty, by_event)),
+            Some(what) => {
+                let message = format!("{what} depends on its order, and the row is shared");
+                cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));
+                None
+            }
+        },
         Err(message) => {
-            cx.error(&text.span, message, "not a number", None);
+            cx.error(&text.span, message, "of another type", None);
             None
         }
     }

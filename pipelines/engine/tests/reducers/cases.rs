@@ -1,0 +1,123 @@
+//! One line of data a reducer: how it is declared, where it may stand, and what it is of a list of events.
+
+use headwater_schemas::{Decimal, Value};
+use num_bigint::BigInt;
+
+use super::numbers::{average, decimal};
+use super::world::Event;
+
+/// What a reducer is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Events, in rows that one partition feeds: in their order.
+    Owned,
+    /// Events, in rows that many partitions feed.
+    Shared,
+    /// The rows of a view.
+    View,
+}
+
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+    pub(super) over: &'static [Over],
+    /// Of the events or rows that feed one row, in the order of the log.
+    pub(super) expected: fn(&[&Event]) -> Value,
+}
+
+const ALL: &[Over] = &[Over::Owned, Over::Shared, Over::View];
+const EVENTS: &[Over] = &[Over::Owned, Over::Shared];
+const OWNED: &[Over] = &[Over::Owned];
+
+const fn case(name: &'static str, text: &'static str, over: &'static [Over], expected: fn(&[&Event]) -> Value) -> Case {
+    Case { name, text, over, expected }
+}
+
+pub(super) const CASES: &[Case] = &[
+    case("n", "count()", ALL, |e| count(e.iter())),
+    case("n_i", "count(i)", ALL, |e| count(e.iter().filter(|e| e.i.is_some()))),
+    case("last_s", "last(s)", OWNED, |e| text(e.last().and_then(|e| e.s.as_deref()))),
+    case("first_s", "first(s)", OWNED, |e| text(e.first().and_then(|e| e.s.as_deref()))),
+    case("first_pos", "first(i) filter (where i > 0)", OWNED, |e| long(ints(e).into_iter().find(|i| *i > 0))),
+    case("sum_i", "sum(i)", ALL, |e| long(some(ints(e)).map(|i| i.iter().sum()))),
+    case("sum_l", "sum(l)", ALL, |e| some(longs(e)).map_or(Value::Null, |l| decimal(&l.iter().sum(), 0))),
+    case("sum_d", "sum(d)", ALL, |e| some(decimals(e)).map_or(Value::Null, |d| decimal(&d.iter().sum(), 2))),
+    case("sum_x", "sum(x)", OWNED, |e| double(doubles(e).into_iter().reduce(|a, b| a + b))),
+    case("avg_i", "avg(i)", ALL, |e| average(&ints(e).into_iter().map(BigInt::from).collect::<Vec<_>>(), 0)),
+    case("avg_l", "avg(l)", ALL, |e| average(&longs(e), 0)),
+    case("avg_d", "avg(d)", ALL, |e| average(&decimals(e), 2)),
+    case("avg_pos", "avg(d) filter (where d > 0)", ALL, |e| {
+        average(&decimals(e).into_iter().filter(|d| *d > BigInt::from(0)).collect::<Vec<_>>(), 2)
+    }),
+    case("avg_x", "avg(x)", OWNED, |e| {
+        double(some(doubles(e)).map(|x| x.iter().fold(0.0, |sum, x| sum + x) / x.len() as f64))
+    }),
+    case("min_i", "min(i)", EVENTS, |e| long(ints(e).into_iter().min())),
+    case("max_i", "max(i)", EVENTS, |e| long(ints(e).into_iter().max())),
+    case("min_l", "min(l)", EVENTS, |e| long(e.iter().filter_map(|e| e.l).min())),
+    case("max_d", "max(d)", EVENTS, |e| hundredths(e.iter().filter_map(|e| e.d).max())),
+    case("max_neg", "max(d) filter (where d < 0)", EVENTS, |e| {
+        hundredths(e.iter().filter_map(|e| e.d).filter(|d| *d < 0).max())
+    }),
+    case("min_x", "min(x)", EVENTS, |e| double(sorted(doubles(e)).first().copied())),
+    case("max_x", "max(x)", EVENTS, |e| double(sorted(doubles(e)).last().copied())),
+    case("max_f", "max(f)", EVENTS, |e| {
+        let floats = e.iter().filter_map(|e| e.f).map(f64::from).collect();
+        sorted(floats).last().map_or(Value::Null, |x| Value::Float(*x as f32))
+    }),
+    case("min_s", "min(s)", EVENTS, |e| text(e.iter().filter_map(|e| e.s.as_deref()).min())),
+    case("max_s", "max(s || '!')", EVENTS, |e| {
+        text(e.iter().filter_map(|e| e.s.as_ref()).map(|s| format!("{s}!")).max().as_deref())
+    }),
+    case("max_b", "max(b)", EVENTS, |e| e.iter().filter_map(|e| e.b).max().map_or(Value::Null, Value::Boolean)),
+    case("min_day", "min(day)", EVENTS, |e| e.iter().filter_map(|e| e.day).min().map_or(Value::Null, Value::Date)),
+    case("max_at", "max(at)", EVENTS, |e| e.iter().filter_map(|e| e.at).max().map_or(Value::Null, Value::Timestamp)),
+];
+
+fn count<'e>(events: impl Iterator<Item = &'e &'e Event>) -> Value {
+    Value::Long(i64::try_from(events.count()).expect("few"))
+}
+
+fn ints(events: &[&Event]) -> Vec<i64> {
+    events.iter().filter_map(|event| event.i.map(i64::from)).collect()
+}
+
+fn longs(events: &[&Event]) -> Vec<BigInt> {
+    events.iter().filter_map(|event| event.l.map(BigInt::from)).collect()
+}
+
+fn decimals(events: &[&Event]) -> Vec<BigInt> {
+    events.iter().filter_map(|event| event.d.map(BigInt::from)).collect()
+}
+
+fn doubles(events: &[&Event]) -> Vec<f64> {
+    events.iter().filter_map(|event| event.x).collect()
+}
+
+/// In Postgres's order, NaN last; there is one zero.
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.iter_mut().filter(|x| **x == 0.0).for_each(|x| *x = 0.0);
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())));
+    values
+}
+
+/// None of none.
+fn some<T>(values: Vec<T>) -> Option<Vec<T>> {
+    Some(values).filter(|values| !values.is_empty())
+}
+
+fn long(value: Option<i64>) -> Value {
+    value.map_or(Value::Null, Value::Long)
+}
+
+fn hundredths(value: Option<i64>) -> Value {
+    value.map_or(Value::Null, |n| Value::Decimal(Decimal { unscaled: n.into(), scale: 2 }))
+}
+
+fn double(value: Option<f64>) -> Value {
+    value.map_or(Value::Null, Value::Double)
+}
+
+fn text(value: Option<&str>) -> Value {
+    value.map_or(Value::Null, Value::string)
+}
