@@ -140,6 +140,20 @@ pub(crate) struct Argument {
     /// None for `count()`.
     pub(crate) value: Option<Expr>,
     pub(crate) filter: Option<Expr>,
+    /// What `first` and `last` go by, where it is not the order of the partition.
+    pub(crate) order: Option<Expr>,
+}
+
+impl Argument {
+    /// Of `count()`, or in place of one that is mistaken.
+    pub(crate) fn none() -> Self {
+        Self { value: None, filter: None, order: None }
+    }
+
+    /// All that it reads.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.value.iter().chain(&self.filter).chain(&self.order)
+    }
 }
 
 /// A reducer over events or contributions, and where its hidden state is.
@@ -165,6 +179,11 @@ pub(crate) enum Reducer {
     },
     /// `min` and `max`.
     Extreme(Extreme),
+    /// `first` and `last` with an `order by`.
+    Ordered {
+        of: Extreme,
+        state: usize,
+    },
 }
 
 impl Reducer {
@@ -174,6 +193,7 @@ impl Reducer {
             Reducer::Count => Merged::Count,
             Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
             Reducer::Extreme(extreme) => Merged::Extreme(extreme),
+            Reducer::Ordered { of, state } => Merged::Ordered { of, state },
             Reducer::Last | Reducer::First { .. } | Reducer::FloatSum | Reducer::FloatAverage { .. } => return None,
         })
     }

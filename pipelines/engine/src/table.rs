@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ethnum::I256;
 use headwater_schemas::{Decimal, FieldType, Type, Value, ValueRef};
 
-use crate::fold::reduce::{average, extreme};
+use crate::fold::reduce::{average, extreme, ordered};
 
 /// The shape of a view in a store. Names are validated identifiers (`[a-z_][a-z0-9_]*`, at most 48 bytes, never
 /// starting with an underscore: those are the store's own); stores quote them all the same.
@@ -77,6 +77,8 @@ pub enum Merged {
     Sum { sum: usize, count: usize, result: SumResult },
     /// The least or the greatest of them, nulls aside.
     Extreme(Extreme),
+    /// That of the part which is first or last by the order that this state column holds.
+    Ordered { of: Extreme, state: usize },
 }
 
 /// What an exact sum's column shows of it.
@@ -206,7 +208,8 @@ impl Table {
         let (Feeding::ByMany(merge), Some(first)) = (&self.fed, parts.first()) else { return None };
         debug_assert!(parts.iter().all(|part| !part.hidden), "what is hidden is left out first");
         let mut values = first.values[..self.key_len()].to_vec();
-        let state: Vec<Value> = (0..self.state.len()).map(|i| total(parts.iter().map(|part| &part.state[i]))).collect();
+        let mut state: Vec<Value> =
+            (0..self.state.len()).map(|i| total(parts.iter().map(|part| &part.state[i]))).collect();
         if let Some(rows) = merge.rows
             && !merge.always
             && state[rows] == Value::Long(0)
@@ -219,6 +222,12 @@ impl Table {
                 Merged::Count => total(parts.iter().map(|part| &part.values[before + i])),
                 Merged::Sum { sum, count, result } => result.shown(&state[*sum], &state[*count]),
                 Merged::Extreme(of) => extreme::merged(*of, parts.iter().map(|part| &part.values[before + i])),
+                Merged::Ordered { of, state: packed } => {
+                    let kept = parts.iter().map(|part| (&part.values[before + i], &part.state[*packed]));
+                    let (value, order) = ordered::merged(*of, kept).unwrap_or((Value::Null, StateType::Packed.zero()));
+                    state[*packed] = order;
+                    value
+                }
             });
         }
         let version = parts.iter().map(|part| part.position.offset + 1).sum();

@@ -88,7 +88,7 @@ fn columns_read<'e>(exprs: impl Iterator<Item = &'e Expr>, columns: usize) -> Ve
 }
 
 fn expressions(argument: &Argument) -> impl Iterator<Item = &Expr> {
-    argument.value.iter().chain(&argument.filter)
+    argument.expressions()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]

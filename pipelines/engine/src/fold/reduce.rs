@@ -8,6 +8,7 @@ pub(crate) mod count;
 pub(crate) mod extreme;
 mod first;
 mod last;
+pub(crate) mod ordered;
 mod packed;
 mod sum;
 
@@ -54,6 +55,11 @@ pub(super) fn apply<'a>(
         Reducer::Last => last::put(target, &value),
         Reducer::First { set: None } => {}
         Reducer::First { set: Some(set) } => first::put_once(target, &mut state[*set], &value),
+        Reducer::Ordered { of, state: packed } => {
+            let Some(order) = &argument.order else { return Ok(()) };
+            let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
+            ordered::put(*of, target, &mut state[*packed], &value, &order, row.position, bump);
+        }
         // All others skip nulls.
         _ if value.is_null() => {}
         Reducer::Count => count(target, sign),

@@ -5,9 +5,9 @@ use std::ops::Range;
 use headwater_schemas::{FieldType, Type};
 
 use super::compile::{Context, EventId};
-use super::{Reducer, may_be_key};
+use super::{Argument, Reducer, may_be_key};
 use crate::declare::Text;
-use crate::expr::{Ast, functions, is_function};
+use crate::expr::{self, Ast, functions, is_function};
 use crate::source::nearest;
 use crate::table::{AVERAGE_SCALE, Extreme, StateColumn, StateType, SumResult};
 use crate::unknown::is_unknown;
@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Sum,
     Avg,
     Extreme(Extreme),
+    /// `first` and `last` with an `order by`.
+    Ordered(Extreme),
 }
 
 /// A reducer's call, taken apart.
@@ -28,10 +30,12 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     pub(super) arguments: Vec<Ast>,
     pub(super) filter: Option<Ast>,
+    /// Of an ordered one.
+    pub(super) order: Option<Ast>,
 }
 
 /// Reducers of the language that the engine does not fold yet.
-const PLANNED: &[&str] = &["collect_list", "collect_set", "top", "stddev", "earliest", "latest", "array_agg"];
+const PLANNED: &[&str] = &["collect_list", "collect_set", "top", "stddev"];
 
 /// The names that a reducer may have.
 const REDUCERS: &[&str] = &["last", "first", "count", "sum", "min", "max", "avg"];
@@ -72,27 +76,81 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
             return unknown_call(cx, text, &name, at);
         }
     };
-    let refused = if call.distinct {
-        Some("`distinct` in a reducer is not supported yet")
-    } else if !call.order_by.is_empty() {
-        Some("`order by` in a reducer is not supported yet")
-    } else if kind != Kind::Count && call.args.is_empty() {
-        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
-        return Column::Mistaken;
-    } else {
-        None
-    };
-    if let Some(message) = refused {
-        cx.not_supported(&text.span, message.into(), "here", None);
+    if call.distinct {
+        cx.not_supported(&text.span, "`distinct` in a reducer is not supported yet".into(), "here", None);
         return Column::Mistaken;
     }
-    Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone() })
+    if kind != Kind::Count && call.args.is_empty() {
+        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
+        return Column::Mistaken;
+    }
+    let Some(kind) = ordered(cx, text, kind, call) else { return Column::Mistaken };
+    let order = call.order_by.first().map(|order| order.expr.clone());
+    Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone(), order })
+}
+
+/// What a reducer is with its `order by`, if it has one; None where that is mistaken, which was reported.
+fn ordered(cx: &mut Context, text: &Text, kind: Kind, call: &expr::Call) -> Option<Kind> {
+    let (of, opposite) = match (call.order_by.as_slice(), kind) {
+        ([], _) => return Some(kind),
+        (_, Kind::Last) => (Extreme::Greatest, "first"),
+        (_, Kind::First) => (Extreme::Least, "last"),
+        ([order, ..], _) => {
+            let message = format!("`{}` takes no `order by`", call.name);
+            let help = "only `first` and `last` go by an order of their own".to_owned();
+            cx.error(&text.part(order.expr.range()), message, "it does not tell here", Some(help));
+            return None;
+        }
+    };
+    match call.order_by.as_slice() {
+        [order] if !order.descending => Some(Kind::Ordered(of)),
+        [order] => {
+            let written = |ast: &Ast| text.value.get(ast.range()).unwrap_or_default().to_owned();
+            let arguments: Vec<String> = call.args.iter().map(written).collect();
+            let turned = format!("{opposite}({} order by {})", arguments.join(", "), written(&order.expr));
+            let message = format!("`{}` with a descending order is `{opposite}`", call.name);
+            cx.error(&text.part(order.expr.range()), message, "descending", Some(format!("write `{turned}`")));
+            None
+        }
+        [_, second, ..] => {
+            let message = "events are ordered by one expression, and at the same value by their place in the log";
+            cx.error(&text.part(second.expr.range()), message.into(), "a second one", None);
+            None
+        }
+        [] => Some(kind),
+    }
+}
+
+/// Whether what the events are ordered by has an order, the same in each; reported where it has not.
+pub(super) fn check_order<'a>(cx: &mut Context, text: &Text, arguments: impl Iterator<Item = &'a Argument>) -> bool {
+    let mut first: Option<&Type> = None;
+    for found in arguments.filter_map(|argument| argument.order.as_ref()).map(|order| &order.ty.ty) {
+        let problem = match first {
+            _ if !may_be_key(found) => format!("events cannot be ordered by {found}"),
+            Some(first) if unify(first, found).is_none() => {
+                format!("events are ordered by two types: {first} and {found}")
+            }
+            _ => {
+                first = Some(found);
+                continue;
+            }
+        };
+        cx.error(&text.span, problem, "`order by` takes the time, or anything else that has an order", None);
+        return false;
+    }
+    true
 }
 
 /// Neither a reducer nor a function.
 fn unknown_call(cx: &mut Context, text: &Text, name: &str, at: Range<usize>) -> Column {
+    let instead = match name {
+        "earliest" | "first_value" | "arg_min" | "min_by" => Some("write `first(x order by at)`"),
+        "latest" | "last_value" | "arg_max" | "max_by" => Some("write `last(x order by at)`"),
+        _ => None,
+    };
     let near = nearest(name, REDUCERS.iter().chain(PLANNED).copied().chain(functions()));
     let help = match near {
+        _ if instead.is_some() => instead.unwrap_or_default().to_owned(),
         // As it would stand here.
         Some(near) if REDUCERS.contains(&near) => {
             format!("did you mean `{near}{}`?", text.value.get(at.end..).unwrap_or_default())
@@ -191,6 +249,10 @@ pub(super) fn shape(
             let count = add("count", StateType::Count);
             Ok((Reducer::Sum { sum, count, result }, FieldType::nullable(ty)))
         }
+        (Kind::Ordered(of), ty) => {
+            let state = add("order", StateType::Packed);
+            Ok((Reducer::Ordered { of, state }, FieldType::nullable(ty.clone())))
+        }
         (Kind::Extreme(of), ty) if may_be_key(ty) => Ok((Reducer::Extreme(of), FieldType::nullable(ty.clone()))),
         (Kind::Extreme(of), ty) => {
             let name = if of == Extreme::Least { "min" } else { "max" };
@@ -212,6 +274,12 @@ fn total(kind: Kind, ty: &Type) -> Result<(SumResult, Type), String> {
         (_, Type::Int) => (SumResult::Long, Type::Long),
         _ => (SumResult::Decimal { scale }, decimal(scale)),
     })
+}
+
+/// What to write on rows that many partitions feed instead of a reducer that goes by the order of one.
+pub(super) fn instead_on_shared(kind: Kind) -> String {
+    let name = if kind == Kind::First { "first" } else { "last" };
+    format!("write `{name}(… order by at)` with the event's time, or put the topic's key into the view's key")
 }
 
 /// Why a reducer is not for rows that many partitions feed, nor for views over views; None where its order does not tell.

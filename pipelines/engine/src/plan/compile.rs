@@ -387,7 +387,7 @@ pub(super) fn unknown_view(cx: &mut Context, decl: &ViewDecl) -> View {
                     columns::Column::Mistaken => {}
                     columns::Column::Expression(ast) => drop(cx.taken(text, expr::compile(&ast, &AnyScope))),
                     columns::Column::Reducer(call) => {
-                        for ast in call.arguments.iter().chain(&call.filter) {
+                        for ast in call.arguments.iter().chain(&call.filter).chain(&call.order) {
                             cx.taken(text, expr::compile(ast, &AnyScope));
                         }
                     }

@@ -205,8 +205,7 @@ fn aggregate(cx: &mut Context, decl: &ViewDecl, source: usize, key: Key, calls: 
     let mut reducers = Vec::new();
     for (name, text, call) in calls {
         let contribution = contribution(cx, source, &name, &text, &call, &mut state);
-        let (reducer, ty, argument) =
-            contribution.unwrap_or_else(|| (Reducer::Last, unknown::ty(), Argument { value: None, filter: None }));
+        let (reducer, ty, argument) = contribution.unwrap_or_else(|| (Reducer::Last, unknown::ty(), Argument::none()));
         columns.push(Column { name: name.value.clone(), ty, doc: Some(text.value.clone()) });
         reducers.push((reducer, argument));
     }
@@ -224,7 +223,7 @@ fn contribution(
     call: &Call,
     state: &mut Vec<StateColumn>,
 ) -> Option<(Reducer, FieldType, Argument)> {
-    if matches!(call.kind, Kind::Last | Kind::First | Kind::Extreme(_)) {
+    if matches!(call.kind, Kind::Last | Kind::First | Kind::Ordered(_) | Kind::Extreme(_)) {
         let help = "over a view: `count`, `sum` or `avg`; or a re-keyed copy and a sorted query".to_owned();
         cx.error(&text.span, "this reducer cannot be taken back when a row changes".into(), "over a view", Some(help));
         return None;
@@ -244,7 +243,7 @@ fn contribution(
     let argument = value.as_ref().map_or_else(|| FieldType::required(headwater_schemas::Type::Long), |v| v.ty.clone());
     match columns::shape(call.kind, &name.value, &argument, true, state) {
         Ok((reducer, ty)) => match columns::not_associative(&reducer) {
-            None => Some((reducer, ty, Argument { value, filter })),
+            None => Some((reducer, ty, Argument { value, filter, order: None })),
             Some(what) => {
                 let message = format!("{what} cannot be taken back exactly");
                 cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));

@@ -386,7 +386,7 @@ fn value_column(
         columns::Column::Reducer(call) => call,
         // A column of the `with` row is what it was at the last event.
         columns::Column::Expression(ast) if reads_with(cx, draft, &ast) => {
-            Call { kind: Kind::Last, arguments: vec![ast], filter: None }
+            Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: None }
         }
         columns::Column::Expression(_) => {
             cx.not_supported(
@@ -403,7 +403,7 @@ fn value_column(
             &text.span,
             format!("column `{}` depends on how partitions interleave", name.value),
             "the row is shared by many partitions",
-            Some("put the topic's key into the view's key, or use `count`, `sum`, `min`, `max` or `avg`".into()),
+            Some(columns::instead_on_shared(call.kind)),
         );
         return None;
     }
@@ -425,6 +425,9 @@ fn value_column(
         if draft.doubtful && by_event.iter().any(Option::is_some) {
             cx.forget_since(reported);
         }
+        return None;
+    }
+    if !columns::check_order(cx, text, by_event.iter().flatten()) {
         return None;
     }
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
@@ -477,14 +480,15 @@ fn argument_of(
         }
         *ty = unified;
     }
-    let filter = match &call.filter {
-        None => None,
+    let mut taken = |ast: &Option<Ast>| match ast {
+        None => Some(None),
         Some(ast) => {
             let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(cx.taken(text, compiled)?)
+            cx.taken(text, compiled).map(Some)
         }
     };
-    sound.then_some(Argument { value, filter })
+    let (filter, order) = (taken(&call.filter)?, taken(&call.order)?);
+    sound.then_some(Argument { value, filter, order })
 }
 
 /// Whether an expression is a column of the `with` row.

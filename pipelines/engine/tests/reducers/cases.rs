@@ -72,7 +72,28 @@ pub(super) const CASES: &[Case] = &[
     case("max_b", "max(b)", EVENTS, |e| e.iter().filter_map(|e| e.b).max().map_or(Value::Null, Value::Boolean)),
     case("min_day", "min(day)", EVENTS, |e| e.iter().filter_map(|e| e.day).min().map_or(Value::Null, Value::Date)),
     case("max_at", "max(at)", EVENTS, |e| e.iter().filter_map(|e| e.at).max().map_or(Value::Null, Value::Timestamp)),
+    case("last_i_at", "last(i order by at)", EVENTS, |e| long(by_time(e, false).and_then(|e| e.i.map(i64::from)))),
+    case("first_s_at", "first(s order by at)", EVENTS, |e| text(by_time(e, true).and_then(|e| e.s.as_deref()))),
+    case("last_s_x", "last(s order by x) filter (where i > 0)", EVENTS, |e| {
+        let events = e.iter().filter(|e| e.i > Some(0) && e.x.is_some());
+        let key = |e: &Event| (e.x.is_some_and(f64::is_nan), e.x.filter(|x| !x.is_nan()));
+        let last = events
+            .max_by(|a, b| key(a).partial_cmp(&key(b)).expect("no NaN is compared").then(place(a).cmp(&place(b))));
+        text(last.and_then(|e| e.s.as_deref()))
+    }),
 ];
+
+/// The place of an event in the log.
+fn place(event: &Event) -> (i32, i64) {
+    (event.partition(), event.offset)
+}
+
+/// The first or the last event by its time, if any has one.
+fn by_time<'e>(events: &[&'e Event], first: bool) -> Option<&'e Event> {
+    let mut events: Vec<&Event> = events.iter().copied().filter(|event| event.at.is_some()).collect();
+    events.sort_by_key(|event| (event.at, place(event)));
+    if first { events.first().copied() } else { events.last().copied() }
+}
 
 fn count<'e>(events: impl Iterator<Item = &'e &'e Event>) -> Value {
     Value::Long(i64::try_from(events.count()).expect("few"))
