@@ -6,6 +6,7 @@
 
 mod columns;
 mod compile;
+mod computed;
 mod derived;
 mod describe;
 mod events;
@@ -19,6 +20,7 @@ use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
+use crate::fold::reduce::computed::kept;
 use crate::table::{Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
 
 pub use compile::compile;
@@ -142,22 +144,29 @@ pub(crate) struct Argument {
     pub(crate) filter: Option<Expr>,
     /// What `first` and `last` go by, where it is not the order of the partition.
     pub(crate) order: Option<Expr>,
+    /// Of an expression over reducers: by its parts, None where the event does not touch one.
+    pub(crate) parts: Vec<Option<Argument>>,
 }
 
 impl Argument {
     /// Of `count()`, or in place of one that is mistaken.
     pub(crate) fn none() -> Self {
-        Self { value: None, filter: None, order: None }
+        Self { value: None, filter: None, order: None, parts: Vec::new() }
     }
 
     /// All that it reads.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        self.value.iter().chain(&self.filter).chain(&self.order)
+        let parts = self.parts.iter().flatten().flat_map(Argument::own);
+        self.own().into_iter().chain(parts).flatten()
+    }
+
+    fn own(&self) -> [&Option<Expr>; 3] {
+        [&self.value, &self.filter, &self.order]
     }
 }
 
 /// A reducer over events or contributions, and where its hidden state is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Reducer {
     Last,
     /// `set`: the flag that says a value was taken, where not every event gives one.
@@ -184,6 +193,22 @@ pub(crate) enum Reducer {
         of: Extreme,
         state: usize,
     },
+    /// An expression over reducers: on owned rows only.
+    Computed(Arc<Computed>),
+}
+
+/// An expression over reducers; its slots are the parts' values.
+#[derive(Debug)]
+pub(crate) struct Computed {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) expr: Expr,
+}
+
+/// One reducer of an expression, and where its value is in the state.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) reducer: Reducer,
+    pub(crate) value: usize,
 }
 
 impl Reducer {
@@ -194,12 +219,16 @@ impl Reducer {
             Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
             Reducer::Extreme(extreme) => Merged::Extreme(extreme),
             Reducer::Ordered { of, state } => Merged::Ordered { of, state },
-            Reducer::Last | Reducer::First { .. } | Reducer::FloatSum | Reducer::FloatAverage { .. } => return None,
+            Reducer::Last
+            | Reducer::First { .. }
+            | Reducer::FloatSum
+            | Reducer::FloatAverage { .. }
+            | Reducer::Computed(_) => return None,
         })
     }
 
     /// What its column holds before anything contributed.
-    fn blank(&self) -> Value {
+    pub(crate) fn blank(&self) -> Value {
         match self {
             Reducer::Count => Value::Long(0),
             _ => Value::Null,
@@ -210,6 +239,9 @@ impl Reducer {
     fn overflowed(&self, value: &Value, state: &[Value]) -> bool {
         match self {
             Reducer::Sum { count, .. } => value.is_null() && !matches!(state[*count], Value::Long(0)),
+            Reducer::Computed(computed) => {
+                computed.parts.iter().any(|part| part.reducer.overflowed(&kept(part, state), state))
+            }
             _ => false,
         }
     }

@@ -4,6 +4,7 @@
 //! only those are allowed whose outcome no order changes; their files say how two halves of the values make the whole.
 
 pub(crate) mod average;
+pub(crate) mod computed;
 pub(crate) mod count;
 pub(crate) mod extreme;
 mod first;
@@ -13,10 +14,10 @@ mod packed;
 mod sum;
 
 use bumpalo::Bump;
-use headwater_schemas::ValueRef;
+use headwater_schemas::{Value, ValueRef};
 
 use crate::plan::{Argument, Reducer};
-use crate::table::Row;
+use crate::table::{Row, RowPosition};
 
 pub(super) use count::count;
 pub(super) use first::first;
@@ -26,6 +27,15 @@ pub(super) use first::first;
 pub(super) enum Sign {
     Add,
     TakeBack,
+}
+
+/// What a reducer changes.
+struct Target<'r> {
+    value: &'r mut Value,
+    /// Of the whole row: a reducer knows its own places.
+    state: &'r mut [Value],
+    /// The event's.
+    position: RowPosition,
 }
 
 /// Applies one argument to a row's column, with the slots that its expressions read.
@@ -41,6 +51,19 @@ pub(super) fn apply<'a>(
     bump: &'a Bump,
     sign: Sign,
 ) -> Result<(), String> {
+    let target = Target { value: &mut row.values[column], state: &mut row.state, position: row.position };
+    reduce(reducer, argument, target, slots, bump, sign)
+}
+
+#[inline]
+fn reduce<'a>(
+    reducer: &Reducer,
+    argument: &Argument,
+    target: Target,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+    sign: Sign,
+) -> Result<(), String> {
     if let Some(filter) = &argument.filter
         && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
     {
@@ -50,15 +73,18 @@ pub(super) fn apply<'a>(
         None => ValueRef::Boolean(true),
         Some(value) => value.eval(slots, bump).map_err(|problem| problem.to_string())?,
     };
-    let (target, state) = (&mut row.values[column], row.state.as_mut_slice());
+    let Target { value: target, state, position } = target;
     match reducer {
+        Reducer::Computed(computed) => {
+            return computed::put(computed, argument, Target { value: target, state, position }, slots, bump);
+        }
         Reducer::Last => last::put(target, &value),
         Reducer::First { set: None } => {}
         Reducer::First { set: Some(set) } => first::put_once(target, &mut state[*set], &value),
         Reducer::Ordered { of, state: packed } => {
             let Some(order) = &argument.order else { return Ok(()) };
             let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
-            ordered::put(*of, target, &mut state[*packed], &value, &order, row.position, bump);
+            ordered::put(*of, target, &mut state[*packed], &value, &order, position, bump);
         }
         // All others skip nulls.
         _ if value.is_null() => {}

@@ -42,6 +42,8 @@ const REDUCERS: &[&str] = &["last", "first", "count", "sum", "min", "max", "avg"
 
 pub(super) enum Column {
     Reducer(Call),
+    /// An expression over reducers.
+    Computed(Ast),
     /// Not a call of a reducer: an expression, which is for the caller to judge.
     Expression(Ast),
     /// Mistaken, and reported.
@@ -51,7 +53,27 @@ pub(super) enum Column {
 /// Reads a column's text as a reducer, or as an expression.
 pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
     let Some(ast) = cx.parse(text) else { return Column::Mistaken };
-    let Some(call) = ast.as_call() else { return Column::Expression(ast) };
+    match reducer(cx, text, &ast) {
+        Some(column) => column,
+        None if has_reducer(&ast) => Column::Computed(ast),
+        None => Column::Expression(ast),
+    }
+}
+
+/// Whether an expression is a reducer's call.
+pub(super) fn is_reducer_call(ast: &Ast) -> bool {
+    ast.as_call().is_some_and(|call| REDUCERS.contains(&call.name.as_str()))
+}
+
+fn has_reducer(ast: &Ast) -> bool {
+    let mut found = false;
+    ast.visit(&mut |ast| found |= is_reducer_call(ast));
+    found
+}
+
+/// Reads an expression as a reducer's call; None where it is something else. A call of what is not known is mistaken.
+pub(super) fn reducer(cx: &mut Context, text: &Text, ast: &Ast) -> Option<Column> {
+    let call = ast.as_call()?;
     let kind = match call.name.as_str() {
         "last" => Kind::Last,
         "first" => Kind::First,
@@ -68,25 +90,29 @@ pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
                 "a planned reducer",
                 Some(format!("supported: {}", REDUCERS.join(", "))),
             );
-            return Column::Mistaken;
+            return Some(Column::Mistaken);
         }
-        name if is_function(name) => return Column::Expression(ast),
-        name => {
-            let (name, at) = (name.to_owned(), call.name_range.clone());
-            return unknown_call(cx, text, &name, at);
-        }
+        name if is_function(name) => return None,
+        name => return Some(unknown_call(cx, text, name, call.name_range.clone())),
     };
     if call.distinct {
         cx.not_supported(&text.span, "`distinct` in a reducer is not supported yet".into(), "here", None);
-        return Column::Mistaken;
+        return Some(Column::Mistaken);
     }
     if kind != Kind::Count && call.args.is_empty() {
         cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
-        return Column::Mistaken;
+        return Some(Column::Mistaken);
     }
-    let Some(kind) = ordered(cx, text, kind, call) else { return Column::Mistaken };
+    let Some(kind) = ordered(cx, text, kind, call) else { return Some(Column::Mistaken) };
     let order = call.order_by.first().map(|order| order.expr.clone());
-    Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone(), order })
+    Some(Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone(), order }))
+}
+
+/// Says that a row which is not owned has no expression over reducers.
+pub(super) fn refuse_computed(cx: &mut Context, text: &Text, row: &str) {
+    let message = format!("an expression over reducers is for a row that one partition feeds, and this one is {row}");
+    let help = "give each reducer a column of its own; whoever reads the row computes with them".to_owned();
+    cx.error(&text.span, message, "more than a reducer", Some(help));
 }
 
 /// What a reducer is with its `order by`, if it has one; None where that is mistaken, which was reported.

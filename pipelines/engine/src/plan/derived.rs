@@ -43,6 +43,10 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, source: usize) -> View 
                 let read = if text.is_empty() { columns::Column::Mistaken } else { columns::read(cx, text) };
                 match read {
                     columns::Column::Mistaken => mistaken.push(name),
+                    columns::Column::Computed(_) => {
+                        columns::refuse_computed(cx, text, "made of a view's");
+                        mistaken.push(name);
+                    }
                     columns::Column::Reducer(call) => calls.push((name.clone(), text.clone(), call)),
                     columns::Column::Expression(ast) => copied.push((name.clone(), text.clone(), Some(ast))),
                 }
@@ -243,7 +247,7 @@ fn contribution(
     let argument = value.as_ref().map_or_else(|| FieldType::required(headwater_schemas::Type::Long), |v| v.ty.clone());
     match columns::shape(call.kind, &name.value, &argument, true, state) {
         Ok((reducer, ty)) => match columns::not_associative(&reducer) {
-            None => Some((reducer, ty, Argument { value, filter, order: None })),
+            None => Some((reducer, ty, Argument { value, filter, ..Argument::none() })),
             Some(what) => {
                 let message = format!("{what} cannot be taken back exactly");
                 cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));

@@ -4,6 +4,7 @@ use headwater_schemas::{FieldType, RecordType};
 
 use super::columns::{self, Call, Kind};
 use super::compile::{Context, EventId};
+use super::computed::{self, Reduced};
 use super::scope::EventScope;
 use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
 use crate::declare::{ColumnsDecl, KeyEntry, Text, ViewDecl};
@@ -380,24 +381,46 @@ fn value_column(
     text: &Text,
     owned: bool,
     state: &mut Vec<StateColumn>,
-) -> Option<(Reducer, FieldType, Vec<Option<Argument>>)> {
+) -> Option<Reduced> {
     let call = match columns::read(cx, text) {
         columns::Column::Mistaken => return None,
+        columns::Column::Computed(_) if !owned => {
+            columns::refuse_computed(cx, text, "shared by many");
+            return None;
+        }
+        columns::Column::Computed(ast) => {
+            let changing = draft.changing();
+            return computed::compile(cx, (name, text), &ast, &changing, state, &mut |cx, name, call, state| {
+                reduced(cx, draft, (name, text), call, owned, state)
+            });
+        }
         columns::Column::Reducer(call) => call,
         // A column of the `with` row is what it was at the last event.
         columns::Column::Expression(ast) if reads_with(cx, draft, &ast) => {
             Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: None }
         }
         columns::Column::Expression(_) => {
-            cx.not_supported(
+            cx.error(
                 &text.span,
                 format!("column `{}` is not a reducer", name.value),
-                "an expression over reducers is not supported yet",
+                "neither a reducer nor an expression over reducers",
                 Some(format!("write `last({})`, `first(…)`, `count()` or `sum(…)`", text.value)),
             );
             return None;
         }
     };
+    reduced(cx, draft, (name, text), &call, owned, state)
+}
+
+/// A reducer's own state columns, its type and each event's argument.
+fn reduced(
+    cx: &mut Context,
+    draft: &Draft,
+    (name, text): (&Text, &Text),
+    call: &Call,
+    owned: bool,
+    state: &mut Vec<StateColumn>,
+) -> Option<Reduced> {
     if !owned && matches!(call.kind, Kind::Last | Kind::First) {
         cx.error(
             &text.span,
@@ -410,14 +433,14 @@ fn value_column(
     let changing = draft.changing();
     let events: Vec<(EventId, String)> =
         changing.iter().map(|&i| (draft.events[i].id, draft.events[i].name.clone())).collect();
-    let assigned = columns::assign(cx, text, &call, &events)?;
+    let assigned = columns::assign(cx, text, call, &events)?;
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
     let mut sound = true;
     let reported = cx.reported();
     for (&event, argument) in changing.iter().zip(&assigned) {
         let Some(index) = *argument else { continue };
-        by_event[event] = argument_of(cx, draft, event, text, &call, index, &mut ty);
+        by_event[event] = argument_of(cx, draft, event, text, call, index, &mut ty);
         sound &= by_event[event].is_some();
     }
     if !sound {
@@ -488,7 +511,7 @@ fn argument_of(
         }
     };
     let (filter, order) = (taken(&call.filter)?, taken(&call.order)?);
-    sound.then_some(Argument { value, filter, order })
+    sound.then_some(Argument { value, filter, order, ..Argument::none() })
 }
 
 /// Whether an expression is a column of the `with` row.

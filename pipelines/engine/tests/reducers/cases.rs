@@ -81,6 +81,25 @@ pub(super) const CASES: &[Case] = &[
             .max_by(|a, b| key(a).partial_cmp(&key(b)).expect("no NaN is compared").then(place(a).cmp(&place(b))));
         text(last.and_then(|e| e.s.as_deref()))
     }),
+    case("ratio", "sum(d) / count(d)", OWNED, |e| average(&decimals(e), 2)),
+    case("spread", "coalesce(max(cast(i as bigint)), 0) - coalesce(min(i), 0)", OWNED, |e| {
+        let ints = ints(e);
+        Value::Long(ints.iter().max().unwrap_or(&0) - ints.iter().min().unwrap_or(&0))
+    }),
+    case(
+        "words",
+        "coalesce(first(s), '?') || count() || coalesce(last(s order by at) filter (where b), '?')",
+        OWNED,
+        |e| {
+            let marked: Vec<&Event> = e.iter().copied().filter(|e| e.b == Some(true)).collect();
+            let word = |event: Option<&Event>| event.and_then(|e| e.s.clone()).unwrap_or_else(|| "?".to_owned());
+            let words = [word(e.first().copied()), e.len().to_string(), word(by_time(&marked, false))];
+            Value::string(words.concat())
+        },
+    ),
+    case("known", "count() - count(day) + count()", OWNED, |e| {
+        long(i64::try_from(2 * e.len() - e.iter().filter(|e| e.day.is_some()).count()).ok())
+    }),
 ];
 
 /// The place of an event in the log.
