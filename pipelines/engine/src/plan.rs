@@ -20,8 +20,8 @@ use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
-use crate::fold::reduce::computed::kept;
-use crate::table::{Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
+use crate::fold::reduce::{computed::kept, deviation};
+use crate::table::{Deviation, Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
 
 pub use compile::compile;
 pub(crate) use compile::outline;
@@ -193,6 +193,19 @@ pub(crate) enum Reducer {
         of: Extreme,
         state: usize,
     },
+    /// `count(distinct x)`.
+    Distinct {
+        state: usize,
+    },
+    /// `collect_list`: on owned rows only.
+    List,
+    Set,
+    Top(usize),
+    /// `stddev` and the like, exact.
+    Deviation {
+        of: Deviation,
+        state: usize,
+    },
     /// An expression over reducers: on owned rows only.
     Computed(Arc<Computed>),
 }
@@ -219,18 +232,20 @@ impl Reducer {
             Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
             Reducer::Extreme(extreme) => Merged::Extreme(extreme),
             Reducer::Ordered { of, state } => Merged::Ordered { of, state },
-            Reducer::Last
-            | Reducer::First { .. }
-            | Reducer::FloatSum
-            | Reducer::FloatAverage { .. }
-            | Reducer::Computed(_) => return None,
+            Reducer::Distinct { state } => Merged::Distinct { state },
+            Reducer::Set => Merged::Set,
+            Reducer::Top(n) => Merged::Top(n),
+            Reducer::Deviation { of, state } => Merged::Deviation { of, state },
+            // They are refused on such rows.
+            Reducer::Last | Reducer::First { .. } | Reducer::List => return None,
+            Reducer::FloatSum | Reducer::FloatAverage { .. } | Reducer::Computed(_) => return None,
         })
     }
 
     /// What its column holds before anything contributed.
     pub(crate) fn blank(&self) -> Value {
         match self {
-            Reducer::Count => Value::Long(0),
+            Reducer::Count | Reducer::Distinct { .. } => Value::Long(0),
             _ => Value::Null,
         }
     }
@@ -239,6 +254,7 @@ impl Reducer {
     fn overflowed(&self, value: &Value, state: &[Value]) -> bool {
         match self {
             Reducer::Sum { count, .. } => value.is_null() && !matches!(state[*count], Value::Long(0)),
+            Reducer::Deviation { of, state: packed } => value.is_null() && deviation::has_result(*of, &state[*packed]),
             Reducer::Computed(computed) => {
                 computed.parts.iter().any(|part| part.reducer.overflowed(&kept(part, state), state))
             }

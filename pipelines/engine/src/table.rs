@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ethnum::I256;
 use headwater_schemas::{Decimal, FieldType, Type, Value, ValueRef};
 
-use crate::fold::reduce::{average, extreme, ordered};
+use crate::fold::reduce::{average, deviation, distinct, extreme, ordered, set, top};
 
 /// The shape of a view in a store. Names are validated identifiers (`[a-z_][a-z0-9_]*`, at most 48 bytes, never
 /// starting with an underscore: those are the store's own); stores quote them all the same.
@@ -77,6 +77,14 @@ pub enum Merged {
     Sum { sum: usize, count: usize, result: SumResult },
     /// The least or the greatest of them, nulls aside.
     Extreme(Extreme),
+    /// The values of all of them, counted: this state column holds them.
+    Distinct { state: usize },
+    /// The values of all of them, each once.
+    Set,
+    /// So many of the largest of all of them.
+    Top(usize),
+    /// Of all that the parts' state columns sum up.
+    Deviation { of: Deviation, state: usize },
     /// That of the part which is first or last by the order that this state column holds.
     Ordered { of: Extreme, state: usize },
 }
@@ -99,6 +107,23 @@ pub enum SumResult {
 pub enum Extreme {
     Least,
     Greatest,
+}
+
+/// How far values of this scale are from their mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// Of a sample, not of all there is.
+    pub sample: bool,
+    /// The standard deviation, not the variance.
+    pub root: bool,
+    pub scale: u8,
+}
+
+impl Deviation {
+    /// The digits after the point of the result.
+    pub fn result_scale(self) -> u8 {
+        self.scale.max(AVERAGE_SCALE)
+    }
 }
 
 /// The digits after the point of an exact average.
@@ -218,17 +243,7 @@ impl Table {
         }
         let before = self.key_len() + PART_COLUMNS.len();
         for (i, column) in merge.columns.iter().enumerate() {
-            values.push(match column {
-                Merged::Count => total(parts.iter().map(|part| &part.values[before + i])),
-                Merged::Sum { sum, count, result } => result.shown(&state[*sum], &state[*count]),
-                Merged::Extreme(of) => extreme::merged(*of, parts.iter().map(|part| &part.values[before + i])),
-                Merged::Ordered { of, state: packed } => {
-                    let kept = parts.iter().map(|part| (&part.values[before + i], &part.state[*packed]));
-                    let (value, order) = ordered::merged(*of, kept).unwrap_or((Value::Null, StateType::Packed.zero()));
-                    state[*packed] = order;
-                    value
-                }
-            });
+            values.push(column.merged(parts, before + i, &mut state));
         }
         let version = parts.iter().map(|part| part.position.offset + 1).sum();
         Some(Row { values, state, position: RowPosition { partition: -1, offset: version }, hidden: false })
@@ -268,6 +283,30 @@ impl Retain {
     }
 }
 
+impl Merged {
+    /// What the parts' values in this column make. `state` is the whole row's: counts and wide sums are added up already,
+    /// what is packed is put there.
+    fn merged(self, parts: &[Row], column: usize, state: &mut [Value]) -> Value {
+        let values = parts.iter().map(|part| &part.values[column]);
+        let states = |packed: usize| parts.iter().map(move |part| &part.state[packed]);
+        let (packed, (value, merged)) = match self {
+            Merged::Count => return total(values),
+            Merged::Sum { sum, count, result } => return result.shown(&state[sum], &state[count]),
+            Merged::Extreme(of) => return extreme::merged(of, values),
+            Merged::Set => return set::merged(values),
+            Merged::Top(n) => return top::merged(n, values),
+            Merged::Distinct { state } => (state, distinct::merged(states(state))),
+            Merged::Deviation { of, state } => (state, deviation::merged(of, states(state))),
+            Merged::Ordered { of, state } => {
+                let found = ordered::merged(of, values.zip(states(state)));
+                (state, found.unwrap_or((Value::Null, StateType::Packed.zero())))
+            }
+        };
+        state[packed] = merged;
+        value
+    }
+}
+
 /// The sum of counts or of wide sums.
 fn total<'v>(mut values: impl Iterator<Item = &'v Value>) -> Value {
     let first = values.next().cloned().unwrap_or(Value::Null);
@@ -294,7 +333,7 @@ impl SumResult {
 }
 
 /// A number as a decimal; null where it has more than 38 digits.
-fn decimal(unscaled: I256, scale: u8) -> Value {
+pub(crate) fn decimal(unscaled: I256, scale: u8) -> Value {
     let fits = i128::try_from(unscaled).ok().filter(|_| unscaled.abs() <= MAX_38_DIGITS);
     fits.map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
 }

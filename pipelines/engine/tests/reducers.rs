@@ -3,6 +3,7 @@
 
 mod reducers {
     mod cases;
+    mod limits;
     mod numbers;
     mod properties;
     mod world;

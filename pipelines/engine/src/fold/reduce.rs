@@ -6,12 +6,18 @@
 pub(crate) mod average;
 pub(crate) mod computed;
 pub(crate) mod count;
+pub(crate) mod deviation;
+pub(crate) mod distinct;
+mod elements;
 pub(crate) mod extreme;
 mod first;
 mod last;
+mod list;
 pub(crate) mod ordered;
 mod packed;
+pub(crate) mod set;
 mod sum;
+pub(crate) mod top;
 
 use bumpalo::Bump;
 use headwater_schemas::{Value, ValueRef};
@@ -93,6 +99,11 @@ fn reduce<'a>(
         Reducer::FloatSum => sum::add_float(target, &value),
         Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], &value),
         Reducer::Extreme(of) => extreme::put(*of, target, &value, bump),
+        Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], &value, bump),
+        Reducer::List => return list::put(target, &value),
+        Reducer::Set => return set::put(target, &value, bump),
+        Reducer::Top(n) => return top::put(*n, target, &value, bump),
+        Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], &value, sign),
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use headwater_schemas::FieldType;
 
-use super::columns::{self, Call, Kind};
+use super::columns::{self, Call};
 use super::compile::{Context, unknown_view};
 use super::events::buckets;
 use super::scope::RowScope;
@@ -227,8 +227,8 @@ fn contribution(
     call: &Call,
     state: &mut Vec<StateColumn>,
 ) -> Option<(Reducer, FieldType, Argument)> {
-    if matches!(call.kind, Kind::Last | Kind::First | Kind::Ordered(_) | Kind::Extreme(_)) {
-        let help = "over a view: `count`, `sum` or `avg`; or a re-keyed copy and a sorted query".to_owned();
+    if !call.kind.can_be_taken_back() {
+        let help = "over a view: `count`, `sum`, `avg` or `stddev`; or a re-keyed copy and a sorted query".to_owned();
         cx.error(&text.span, "this reducer cannot be taken back when a row changes".into(), "over a view", Some(help));
         return None;
     }

@@ -421,7 +421,7 @@ fn reduced(
     owned: bool,
     state: &mut Vec<StateColumn>,
 ) -> Option<Reduced> {
-    if !owned && matches!(call.kind, Kind::Last | Kind::First) {
+    if !owned && call.kind.goes_by_order() {
         cx.error(
             &text.span,
             format!("column `{}` depends on how partitions interleave", name.value),

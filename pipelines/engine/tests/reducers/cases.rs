@@ -1,9 +1,11 @@
 //! One line of data a reducer: how it is declared, where it may stand, and what it is of a list of events.
 
+use std::collections::BTreeSet;
+
 use headwater_schemas::{Decimal, Value};
 use num_bigint::BigInt;
 
-use super::numbers::{average, decimal};
+use super::numbers::{average, decimal, divided, power, spread};
 use super::world::Event;
 
 /// What a reducer is over.
@@ -100,7 +102,65 @@ pub(super) const CASES: &[Case] = &[
     case("known", "count() - count(day) + count()", OWNED, |e| {
         long(i64::try_from(2 * e.len() - e.iter().filter(|e| e.day.is_some()).count()).ok())
     }),
+    case("n_s", "count(distinct s)", EVENTS, |e| {
+        let texts: BTreeSet<&str> = e.iter().filter_map(|e| e.s.as_deref()).collect();
+        long(i64::try_from(texts.len()).ok())
+    }),
+    case("n_x", "count(distinct x) filter (where b is not false)", EVENTS, |e| {
+        let mut numbers = sorted(e.iter().filter(|e| e.b != Some(false)).filter_map(|e| e.x).collect());
+        numbers.dedup_by(|a, b| a == b || a.is_nan() && b.is_nan());
+        long(i64::try_from(numbers.len()).ok())
+    }),
+    case("n_d", "count(distinct d)", EVENTS, |e| {
+        long(i64::try_from(e.iter().filter_map(|e| e.d).collect::<BTreeSet<_>>().len()).ok())
+    }),
+    case("list_l", "collect_list(l)", OWNED, |e| array(e.iter().filter_map(|e| e.l).map(Value::Long).collect())),
+    case("list_x", "collect_list(x)", OWNED, |e| array(doubles(e).into_iter().map(Value::Double).collect())),
+    case("set_s", "collect_set(s)", EVENTS, |e| {
+        let texts: BTreeSet<&str> = e.iter().filter_map(|e| e.s.as_deref()).collect();
+        array(texts.into_iter().map(Value::string).collect())
+    }),
+    case("set_x", "collect_set(x)", EVENTS, |e| {
+        let mut numbers = sorted(doubles(e));
+        numbers.dedup_by(|a, b| a == b || a.is_nan() && b.is_nan());
+        array(numbers.into_iter().map(Value::Double).collect())
+    }),
+    case("set_at", "collect_set(at) filter (where i > 0)", EVENTS, |e| {
+        let times: BTreeSet<i64> = e.iter().filter(|e| e.i > Some(0)).filter_map(|e| e.at).collect();
+        array(times.into_iter().map(Value::Timestamp).collect())
+    }),
+    case("top_i", "top(3, i)", EVENTS, |e| {
+        let mut ints = ints(e);
+        ints.sort_by_key(|i| std::cmp::Reverse(*i));
+        array(ints.into_iter().take(3).map(Value::Long).collect())
+    }),
+    case("top_x", "top(2, x)", EVENTS, |e| {
+        array(sorted(doubles(e)).into_iter().rev().take(2).map(Value::Double).collect())
+    }),
+    case("top_s", "top(1, s)", EVENTS, |e| {
+        array(e.iter().filter_map(|e| e.s.as_deref()).max().into_iter().map(Value::string).collect())
+    }),
+    case("stddev_i", "stddev(i)", ALL, |e| {
+        spread(&ints(e).into_iter().map(BigInt::from).collect::<Vec<_>>(), 0, true, true)
+    }),
+    case("stddev_d", "stddev_pop(d)", ALL, |e| spread(&decimals(e), 2, false, true)),
+    case("variance_d", "variance(d)", ALL, |e| spread(&decimals(e), 2, true, false)),
+    case("var_l", "var_pop(l)", ALL, |e| spread(&longs(e), 0, false, false)),
+    case("stddev_fine", "stddev(cast(d as numeric(18, 8)) / 7)", ALL, |e| {
+        // A quotient of scale 8 is rounded to 8 digits.
+        let parts: Vec<BigInt> = decimals(e).iter().map(|d| divided(&(d * power(6)), &BigInt::from(7))).collect();
+        spread(&parts, 8, true, true)
+    }),
+    case("kinds", "count(distinct s) + count(distinct b)", OWNED, |e| {
+        let texts: BTreeSet<&str> = e.iter().filter_map(|e| e.s.as_deref()).collect();
+        let truths: BTreeSet<bool> = e.iter().filter_map(|e| e.b).collect();
+        long(i64::try_from(texts.len() + truths.len()).ok())
+    }),
 ];
+
+fn array(values: Vec<Value>) -> Value {
+    some(values).map_or(Value::Null, |values| Value::Array(values.into()))
+}
 
 /// The place of an event in the log.
 fn place(event: &Event) -> (i32, i64) {

@@ -36,7 +36,7 @@ fn shown(values: BTreeMap<String, Value>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn reducers_are_what_their_values_make(events in events(), cuts in prop::collection::vec(1u8..9, 1..6)) {

@@ -19,7 +19,7 @@ use super::cases::{CASES, Case, Over};
 const PARTITIONS: i32 = 3;
 
 /// An event: a measurement, or with `removed` the end of its row in the view `latest`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Event {
     pub(super) id: u8,
     pub(super) shelf: u8,
@@ -124,10 +124,11 @@ const MEASURED: &str = r#"{ "type": "record", "name": "Measured", "fields": [
 /// The topology of all cases, compiled once.
 pub(super) fn topology() -> Arc<Topology> {
     static TOPOLOGY: OnceLock<Arc<Topology>> = OnceLock::new();
-    TOPOLOGY.get_or_init(compile).clone()
+    TOPOLOGY.get_or_init(|| compile(&topology_text())).clone()
 }
 
-fn compile() -> Arc<Topology> {
+/// Compiles a topology over measurements.
+pub(super) fn compile(topology: &str) -> Arc<Topology> {
     let dir = tempfile::tempdir().expect("a folder");
     let removed = r#"{ "type": "record", "name": "Removed", "fields": [{ "name": "id", "type": "string" }] }"#;
     let files = [
@@ -138,7 +139,7 @@ fn compile() -> Arc<Topology> {
         ),
         ("schemas/measure/Measured.avsc", MEASURED.to_owned()),
         ("schemas/measure/Removed.avsc", removed.to_owned()),
-        ("pipelines/shop/topology.yaml", topology_text()),
+        ("pipelines/shop/topology.yaml", topology.to_owned()),
     ];
     for (path, text) in files {
         let file = dir.path().join(path);
