@@ -22,7 +22,7 @@ use super::packed::{bytes, sortable};
 /// The bytes of a number.
 const NUMBER: usize = 4;
 
-pub(super) fn put<'a>(target: &mut Value, state: &mut Value, value: &ValueRef, bump: &'a Bump) -> Result<(), String> {
+pub(super) fn put(target: &mut Value, state: &mut Value, value: &ValueRef, bump: &Bump) -> Result<(), String> {
     let mut element = BumpVec::new_in(bump);
     sortable(value, |part| element.extend_from_slice(part));
     let kept = Kept::of(bytes(state));
