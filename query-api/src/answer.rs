@@ -86,7 +86,7 @@ async fn join(joins: &[&Join], rows: &[Row], reading: &mut Reading) -> Result<Ve
 /// A row's visible columns.
 fn object(view: &View, row: &Row) -> Result<Map<String, Json>, Problem> {
     if let Some(column) = view.overflowed(row) {
-        let detail = format!("the sum in `{column}` of view `{}` no longer fits its type", view.table.name);
+        let detail = format!("what `{column}` of view `{}` holds no longer fits its type", view.table.name);
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "overflow", detail));
     }
     let columns = view.table.columns.iter().zip(&row.values);

@@ -16,6 +16,8 @@ use headwater_schemas::{Decimal, FieldType, RecordType, Type, Value};
 use crate::StoreError;
 
 const NAME_BYTES: usize = 48;
+/// With the prefix `_s_` it is within the 63 bytes that Postgres takes, and a column's name has room for a suffix.
+const STATE_NAME_BYTES: usize = 60;
 /// A row must fit the parameters of one statement, on every SQL store.
 const COLUMNS: usize = 1000;
 /// How deep arrays, maps, records and unions may nest: well within what JSON readers take.
@@ -70,7 +72,7 @@ pub(crate) fn check_table(table: &Table) -> Result<(), StoreError> {
     }
     let mut names = HashSet::new();
     for name in table.state.iter().map(|column| &column.name) {
-        if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(is_name_byte) || !names.insert(name) {
+        if name.is_empty() || name.len() > STATE_NAME_BYTES || !name.bytes().all(is_name_byte) || !names.insert(name) {
             return refuse(format!("{name:?} is no name for a hidden column"));
         }
     }
@@ -159,6 +161,7 @@ pub(crate) fn row<'r>(table: &Table, row: &'r Row) -> Result<Cow<'r, Row>, Unfit
             StateType::Flag => matches!(value, Value::Boolean(_) | Value::Null),
             StateType::Count => matches!(value, Value::Long(_) | Value::Null),
             StateType::Wide => matches!(value, Value::Wide(_) | Value::Null),
+            StateType::Packed => matches!(value, Value::Bytes(_) | Value::Null),
         };
         if !fits {
             return Err(named(&column.name, mismatch(&format!("{:?}", column.ty), value)));

@@ -18,7 +18,7 @@
 
 mod apply;
 mod derived;
-mod reduce;
+pub(crate) mod reduce;
 mod seen;
 mod slots;
 mod working;

@@ -7,6 +7,7 @@
 mod columns;
 mod compacted;
 mod compile;
+mod computed;
 mod derived;
 mod describe;
 mod events;
@@ -22,7 +23,8 @@ use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::expr::Expr;
-use crate::table::{Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
+use crate::fold::reduce::{computed::kept, deviation};
+use crate::table::{Deviation, Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
 
 pub use compile::compile;
 pub(crate) use compile::outline;
@@ -192,10 +194,31 @@ pub(crate) struct Argument {
     /// None for `count()`.
     pub(crate) value: Option<Expr>,
     pub(crate) filter: Option<Expr>,
+    /// What `first` and `last` go by, where it is not the order of the partition.
+    pub(crate) order: Option<Expr>,
+    /// Of an expression over reducers: by its parts, None where the event does not touch one.
+    pub(crate) parts: Vec<Option<Argument>>,
+}
+
+impl Argument {
+    /// Of `count()`, or in place of one that is mistaken.
+    pub(crate) fn none() -> Self {
+        Self { value: None, filter: None, order: None, parts: Vec::new() }
+    }
+
+    /// All that it reads.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let parts = self.parts.iter().flatten().flat_map(Argument::own);
+        self.own().into_iter().chain(parts).flatten()
+    }
+
+    fn own(&self) -> [&Option<Expr>; 3] {
+        [&self.value, &self.filter, &self.order]
+    }
 }
 
 /// A reducer over events or contributions, and where its hidden state is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Reducer {
     Last,
     /// `set`: the flag that says a value was taken, where not every event gives one.
@@ -211,6 +234,85 @@ pub(crate) enum Reducer {
     },
     /// Over floating point: on owned rows only, in the order of the partition.
     FloatSum,
+    /// Of floating point, with its sum and count packed: on owned rows only.
+    FloatAverage {
+        state: usize,
+    },
+    /// `min` and `max`.
+    Extreme(Extreme),
+    /// `first` and `last` with an `order by`.
+    Ordered {
+        of: Extreme,
+        state: usize,
+    },
+    /// `count(distinct x)`.
+    Distinct {
+        state: usize,
+    },
+    /// `collect_list`: on owned rows only.
+    List,
+    Set,
+    Top(usize),
+    /// `stddev` and the like, exact.
+    Deviation {
+        of: Deviation,
+        state: usize,
+    },
+    /// An expression over reducers: on owned rows only.
+    Computed(Arc<Computed>),
+}
+
+/// An expression over reducers; its slots are the parts' values.
+#[derive(Debug)]
+pub(crate) struct Computed {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) expr: Expr,
+}
+
+/// One reducer of an expression, and where its value is in the state.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) reducer: Reducer,
+    pub(crate) value: usize,
+}
+
+impl Reducer {
+    /// How the parts of a row that many partitions feed make its column. None: it is refused on such rows.
+    fn merged(&self) -> Option<Merged> {
+        Some(match *self {
+            Reducer::Count => Merged::Count,
+            Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
+            Reducer::Extreme(extreme) => Merged::Extreme(extreme),
+            Reducer::Ordered { of, state } => Merged::Ordered { of, state },
+            Reducer::Distinct { state } => Merged::Distinct { state },
+            Reducer::Set => Merged::Set,
+            Reducer::Top(n) => Merged::Top(n),
+            Reducer::Deviation { of, state } => Merged::Deviation { of, state },
+            // They are refused on such rows.
+            Reducer::Last | Reducer::First { .. } | Reducer::List => return None,
+            Reducer::FloatSum | Reducer::FloatAverage { .. } | Reducer::Computed(_) => return None,
+        })
+    }
+
+    /// What its column holds before anything contributed.
+    pub(crate) fn blank(&self) -> Value {
+        match self {
+            Reducer::Count | Reducer::Distinct { .. } => Value::Long(0),
+            _ => Value::Null,
+        }
+    }
+
+    /// Whether its result no longer fits the column's type: it is null though there is something to show.
+    fn overflowed(&self, value: &Value, state: &[Value]) -> bool {
+        match self {
+            Reducer::Sum { count, .. } => value.is_null() && !matches!(state[*count], Value::Long(0)),
+            Reducer::Deviation { of, state: packed } => value.is_null() && deviation::has_result(*of, &state[*packed]),
+            Reducer::Computed(computed) => {
+                computed.parts.iter().any(|part| part.reducer.overflowed(&kept(part, state), state))
+            }
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -322,11 +424,8 @@ impl View {
     }
 
     fn merge(&self, reducers: &mut dyn Iterator<Item = &Reducer>, rows: Option<usize>) -> Merge {
-        let columns = reducers.map(|reducer| match *reducer {
-            Reducer::Sum { sum, count, result } => Merged::Sum { sum, count, result },
-            // Nothing else is allowed on a shared row.
-            _ => Merged::Count,
-        });
+        // What has no merging is refused on a shared row.
+        let columns = reducers.map(|reducer| reducer.merged().unwrap_or(Merged::Count));
         Merge { columns: columns.collect(), rows, always: self.always }
     }
 
@@ -344,15 +443,12 @@ impl View {
             Source::Aggregate(source) => &mut source.reducers.iter(),
             Source::Copy(_) | Source::Seen(_) => &mut std::iter::empty(),
         };
-        values.extend(reducers.map(|reducer| match reducer {
-            Reducer::Count => Value::Long(0),
-            _ => Value::Null,
-        }));
+        values.extend(reducers.map(Reducer::blank));
         let state = self.table.state.iter().map(|column| column.ty.zero()).collect();
         Row { values, state, position, hidden: false }
     }
 
-    /// The name of the first column whose sum no longer fits its type: an error of the read, since accumulators never
+    /// The name of the first column whose result no longer fits its type: an error of the read, since accumulators never
     /// fail. Such a column reads as null otherwise.
     pub fn overflowed(&self, row: &Row) -> Option<&str> {
         let reducers: Vec<&Reducer> = match &self.source {
@@ -361,10 +457,9 @@ impl View {
             Source::Copy(_) | Source::Seen(_) => return None,
         };
         reducers.iter().enumerate().find_map(|(i, reducer)| {
-            let Reducer::Sum { count, .. } = reducer else { return None };
             let column = self.table.key_len() + i;
-            let has_values = !matches!(row.state[*count], Value::Long(0));
-            (has_values && row.values[column].is_null()).then(|| self.table.columns[column].name.as_str())
+            let overflowed = reducer.overflowed(&row.values[column], &row.state);
+            overflowed.then(|| self.table.columns[column].name.as_str())
         })
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use ethnum::I256;
 use headwater_schemas::{Decimal, FieldType, Type, Value, ValueRef};
 
+use crate::fold::reduce::{average, deviation, distinct, extreme, ordered, set, top};
+
 /// The shape of a view in a store. Names are validated identifiers (`[a-z_][a-z0-9_]*`, at most 48 bytes, never
 /// starting with an underscore: those are the store's own); stores quote them all the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,14 +75,59 @@ pub enum Merged {
     Count,
     /// Their sums are, which two state columns hold: the sum, and how many values are in it.
     Sum { sum: usize, count: usize, result: SumResult },
+    /// The least or the greatest of them, nulls aside.
+    Extreme(Extreme),
+    /// The values of all of them, counted: this state column holds them.
+    Distinct { state: usize },
+    /// The values of all of them, each once.
+    Set,
+    /// So many of the largest of all of them.
+    Top(usize),
+    /// Of all that the parts' state columns sum up.
+    Deviation { of: Deviation, state: usize },
+    /// That of the part which is first or last by the order that this state column holds.
+    Ordered { of: Extreme, state: usize },
 }
 
-/// The type of an exact sum's column.
+/// What an exact sum's column shows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SumResult {
     Long,
-    Decimal { scale: u8 },
+    Decimal {
+        scale: u8,
+    },
+    /// The sum divided by the count, with [`AVERAGE_SCALE`] digits after the point; `scale` is the sum's own.
+    Average {
+        scale: u8,
+    },
 }
+
+/// Which of some values in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extreme {
+    Least,
+    Greatest,
+}
+
+/// How far values of this scale are from their mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// Of a sample, not of all there is.
+    pub sample: bool,
+    /// The standard deviation, not the variance.
+    pub root: bool,
+    pub scale: u8,
+}
+
+impl Deviation {
+    /// The digits after the point of the result.
+    pub fn result_scale(self) -> u8 {
+        self.scale.max(AVERAGE_SCALE)
+    }
+}
+
+/// The digits after the point of an exact average.
+pub const AVERAGE_SCALE: u8 = 6;
 
 /// The columns that tell the parts of a row apart: its partition, and its lane, which is empty or the message key whose
 /// parked records were redriven.
@@ -117,6 +164,10 @@ pub enum StateType {
     Count,
     /// `Value::Wide`, a 256-bit integer; stores keep it as decimal text or a wide numeric.
     Wide,
+    /// `Value::Bytes`: an accumulator in a canonical encoding of its own, so that equal accumulators are equal bytes; none
+    /// where nothing contributed. Each encoding is described in its reducer's file. The bytes are no business of a
+    /// store's; an encoding that changes raises [`FOLD_VERSION`](crate::plan::FOLD_VERSION), which makes new tables.
+    Packed,
 }
 
 /// The values of a table's key columns, in order: partition, then clustering.
@@ -148,6 +199,7 @@ impl StateType {
             StateType::Flag => Value::Boolean(false),
             StateType::Count => Value::Long(0),
             StateType::Wide => Value::Wide(Box::default()),
+            StateType::Packed => Value::Bytes(Arc::from([])),
         }
     }
 }
@@ -181,7 +233,8 @@ impl Table {
         let (Feeding::ByMany(merge), Some(first)) = (&self.fed, parts.first()) else { return None };
         debug_assert!(parts.iter().all(|part| !part.hidden), "what is hidden is left out first");
         let mut values = first.values[..self.key_len()].to_vec();
-        let state: Vec<Value> = (0..self.state.len()).map(|i| total(parts.iter().map(|part| &part.state[i]))).collect();
+        let mut state: Vec<Value> =
+            (0..self.state.len()).map(|i| total(parts.iter().map(|part| &part.state[i]))).collect();
         if let Some(rows) = merge.rows
             && !merge.always
             && state[rows] == Value::Long(0)
@@ -190,10 +243,7 @@ impl Table {
         }
         let before = self.key_len() + PART_COLUMNS.len();
         for (i, column) in merge.columns.iter().enumerate() {
-            values.push(match column {
-                Merged::Count => total(parts.iter().map(|part| &part.values[before + i])),
-                Merged::Sum { sum, count, result } => result.shown(&state[*sum], &state[*count]),
-            });
+            values.push(column.merged(parts, before + i, &mut state));
         }
         let version = parts.iter().map(|part| part.position.offset + 1).sum();
         Some(Row { values, state, position: RowPosition { partition: -1, offset: version }, hidden: false })
@@ -233,6 +283,30 @@ impl Retain {
     }
 }
 
+impl Merged {
+    /// What the parts' values in this column make. `state` is the whole row's: counts and wide sums are added up already,
+    /// what is packed is put there.
+    fn merged(self, parts: &[Row], column: usize, state: &mut [Value]) -> Value {
+        let values = parts.iter().map(|part| &part.values[column]);
+        let states = |packed: usize| parts.iter().map(move |part| &part.state[packed]);
+        let (packed, (value, merged)) = match self {
+            Merged::Count => return total(values),
+            Merged::Sum { sum, count, result } => return result.shown(&state[sum], &state[count]),
+            Merged::Extreme(of) => return extreme::merged(of, values),
+            Merged::Set => return set::merged(values),
+            Merged::Top(n) => return top::merged(n, values),
+            Merged::Distinct { state } => (state, distinct::merged(states(state))),
+            Merged::Deviation { of, state } => (state, deviation::merged(of, states(state))),
+            Merged::Ordered { of, state } => {
+                let found = ordered::merged(of, values.zip(states(state)));
+                (state, found.unwrap_or((Value::Null, StateType::Packed.zero())))
+            }
+        };
+        state[packed] = merged;
+        value
+    }
+}
+
 /// The sum of counts or of wide sums.
 fn total<'v>(mut values: impl Iterator<Item = &'v Value>) -> Value {
     let first = values.next().cloned().unwrap_or(Value::Null);
@@ -252,12 +326,16 @@ impl SumResult {
         }
         match self {
             SumResult::Long => i64::try_from(**sum).map_or(Value::Null, Value::Long),
-            SumResult::Decimal { .. } if sum.abs() > MAX_38_DIGITS => Value::Null,
-            SumResult::Decimal { scale } => {
-                i128::try_from(**sum).map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
-            }
+            SumResult::Decimal { scale } => decimal(**sum, scale),
+            SumResult::Average { scale } => decimal(average::exact(**sum, *count, scale), AVERAGE_SCALE),
         }
     }
+}
+
+/// A number as a decimal; null where it has more than 38 digits.
+pub(crate) fn decimal(unscaled: I256, scale: u8) -> Value {
+    let fits = i128::try_from(unscaled).ok().filter(|_| unscaled.abs() <= MAX_38_DIGITS);
+    fits.map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
 }
 
 /// The key columns that follow a shared row's own where it is kept in parts, for the events of this partition.

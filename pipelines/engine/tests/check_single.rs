@@ -115,7 +115,7 @@ fn one_mistake_in_a_topology_is_one_error() {
         ("topology", "name: last(name)", "name: last(name", "18", "this expression ends too early"),
         ("topology", "name: last(name)", "name: name", "18", "write `last(name)`"),
         ("topology", "name: last(name)", "name:", "18", "must be an expression"),
-        ("topology", "updated: last(at)", "updated: min(at)", "23", "`min` is not supported yet"),
+        ("topology", "updated: last(at)", "updated: avg(at)", "23", "`avg` takes numbers"),
         ("topology", "created_by: first(user_id)", "created_by: sum(user_id)", "20", "`sum` takes numbers"),
         ("topology", "store: operational", "store: operatoinal", "3", "did you mean `operational`?"),
         ("topology", "  - document", "  - documnt", "5", "did you mean `document`?"),

@@ -9,7 +9,7 @@
 //! | bytes, fixed, date | blob, blob, date |
 //! | timestamp-millis, timestamp-micros | timestamp, bigint |
 //! | array, map, record, union | text ([`crate::json`]) |
-//! | state: flag, count, accumulator | boolean, bigint, varint |
+//! | state: flag, count, accumulator, packed | boolean, bigint, varint, blob |
 //!
 //! A partition key of one column cannot be empty in Cassandra. Empty text is stored there as the NUL character, which no
 //! text may hold; empty bytes are refused.
@@ -82,6 +82,7 @@ impl Cell {
             StateType::Flag => Cell::Boolean,
             StateType::Count => Cell::Long,
             StateType::Wide => Cell::Wide,
+            StateType::Packed => Cell::Blob,
         }
     }
 

@@ -8,7 +8,7 @@
 //! | uuid, bytes, fixed, date | uuid, bytea, bytea, date |
 //! | timestamp-millis, timestamp-micros | timestamptz |
 //! | array, map, record, union | jsonb ([`crate::json`]) |
-//! | state: flag, count, accumulator | boolean, bigint, numeric |
+//! | state: flag, count, accumulator, packed | boolean, bigint, numeric, bytea |
 //!
 //! Postgres has no date and no instant before the year 4713 BC, nor a date after 5874897: a row with one is refused. Asked
 //! for, they are its infinities, which no row has and which order as they should.
@@ -79,6 +79,7 @@ impl Cell {
             StateType::Flag => Cell::Boolean,
             StateType::Count => Cell::Long,
             StateType::Wide => Cell::Wide,
+            StateType::Packed => Cell::Blob,
         }
     }
 

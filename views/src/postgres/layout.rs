@@ -169,7 +169,7 @@ pub(super) fn runs(weights: impl Iterator<Item = usize>) -> Vec<usize> {
 }
 
 pub(super) fn row_weight(row: &Row) -> usize {
-    row.values.iter().map(weight).sum()
+    row.values.iter().chain(&row.state).map(weight).sum()
 }
 
 pub(super) fn key_weight(key: &[Value]) -> usize {

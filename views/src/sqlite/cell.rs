@@ -9,7 +9,7 @@
 //! | string, enum, uuid, date | text |
 //! | bytes, fixed | blob |
 //! | array, map, record, union | text, JSON ([`crate::json`]) |
-//! | state: flag, count, accumulator | integer, integer, text |
+//! | state: flag, count, accumulator, packed | integer, integer, text, blob |
 
 use headwater_engine::table::{StateType, Table};
 use headwater_schemas::{Type, Value};
@@ -65,6 +65,7 @@ impl Cell {
             StateType::Flag => Cell::Boolean,
             StateType::Count => Cell::Long,
             StateType::Wide => Cell::Wide,
+            StateType::Packed => Cell::Blob,
         }
     }
 

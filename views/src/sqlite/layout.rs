@@ -119,7 +119,7 @@ impl Layout {
 }
 
 pub(super) fn row_weight(row: &Row) -> usize {
-    row.values.iter().map(weight).sum()
+    row.values.iter().chain(&row.state).map(weight).sum()
 }
 
 pub(super) fn key_weight(key: &[Value]) -> usize {

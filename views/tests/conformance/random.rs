@@ -130,7 +130,7 @@ fn key_value(ty: &Type) -> BoxedStrategy<Value> {
 }
 
 fn table() -> impl Strategy<Value = Table> {
-    let state = prop::sample::select(vec![StateType::Flag, StateType::Count, StateType::Wide]);
+    let state = prop::sample::select(vec![StateType::Flag, StateType::Count, StateType::Wide, StateType::Packed]);
     let direction = prop::sample::select(vec![Direction::Ascending, Direction::Descending]);
     (
         prop::collection::vec(scalar(), 0..3),
@@ -215,6 +215,9 @@ fn state_value(ty: StateType) -> BoxedStrategy<Value> {
         StateType::Wide => (any::<i128>(), any::<i128>())
             .prop_map(|(high, low)| Value::Wide(Box::new(ethnum::I256::from_words(high, low))))
             .boxed(),
+        StateType::Packed => {
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| Value::Bytes(bytes.into())).boxed()
+        }
     }
 }
 

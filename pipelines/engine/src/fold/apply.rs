@@ -52,7 +52,7 @@ impl<'a> Beside<'a> {
 }
 
 pub(super) fn expressions(argument: &Argument) -> impl Iterator<Item = &Expr> {
-    argument.value.iter().chain(&argument.filter)
+    argument.expressions()
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]

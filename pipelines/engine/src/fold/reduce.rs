@@ -1,18 +1,47 @@
-//! Reducers: what one value does to a column and its hidden state.
+//! Reducers: what one value does to a column and its hidden state. One reducer, one file.
+//!
+//! A reducer takes one value at a time, in the order of the events. Over rows that many partitions feed, and over views,
+//! only those are allowed whose outcome no order changes; their files say how two halves of the values make the whole.
+
+pub(crate) mod average;
+pub(crate) mod computed;
+pub(crate) mod count;
+pub(crate) mod deviation;
+pub(crate) mod distinct;
+mod elements;
+pub(crate) mod extreme;
+mod first;
+mod last;
+mod list;
+pub(crate) mod ordered;
+mod packed;
+pub(crate) mod set;
+mod sum;
+pub(crate) mod top;
 
 use bumpalo::Bump;
-use ethnum::I256;
 use headwater_schemas::{Value, ValueRef};
 
-use super::working::same;
 use crate::plan::{Argument, Reducer};
-use crate::table::{Row, SumResult};
+use crate::table::{Row, RowPosition};
+
+pub(super) use count::count;
+pub(super) use first::first;
 
 /// Whether the values go in or are taken back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
     Add,
     TakeBack,
+}
+
+/// What a reducer changes.
+struct Target<'r> {
+    value: &'r mut Value,
+    /// Of the whole row: a reducer knows its own places.
+    state: &'r mut [Value],
+    /// The event's.
+    position: RowPosition,
 }
 
 /// Applies one argument to a row's column, with the slots that its expressions read.
@@ -28,6 +57,19 @@ pub(super) fn apply<'a>(
     bump: &'a Bump,
     sign: Sign,
 ) -> Result<(), String> {
+    let target = Target { value: &mut row.values[column], state: &mut row.state, position: row.position };
+    reduce(reducer, argument, target, slots, bump, sign)
+}
+
+#[inline]
+fn reduce<'a>(
+    reducer: &Reducer,
+    argument: &Argument,
+    target: Target,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+    sign: Sign,
+) -> Result<(), String> {
     if let Some(filter) = &argument.filter
         && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
     {
@@ -37,71 +79,31 @@ pub(super) fn apply<'a>(
         None => ValueRef::Boolean(true),
         Some(value) => value.eval(slots, bump).map_err(|problem| problem.to_string())?,
     };
+    let Target { value: target, state, position } = target;
     match reducer {
-        Reducer::Last => put(&mut row.values[column], &value),
-        Reducer::First { set: None } => {}
-        Reducer::First { set: Some(set) } => {
-            if row.state[*set] == Value::Boolean(false) {
-                row.state[*set] = Value::Boolean(true);
-                put(&mut row.values[column], &value);
-            }
+        Reducer::Computed(computed) => {
+            return computed::put(computed, argument, Target { value: target, state, position }, slots, bump);
         }
-        Reducer::Count if value.is_null() => {}
-        Reducer::Count => count(&mut row.values[column], sign),
-        Reducer::Sum { sum, count: n, result } => add(row, column, (*sum, *n, *result), &value, sign),
-        Reducer::FloatSum => add_float(&mut row.values[column], &value),
+        Reducer::Last => last::put(target, &value),
+        Reducer::First { set: None } => {}
+        Reducer::First { set: Some(set) } => first::put_once(target, &mut state[*set], &value),
+        Reducer::Ordered { of, state: packed } => {
+            let Some(order) = &argument.order else { return Ok(()) };
+            let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
+            ordered::put(*of, target, &mut state[*packed], &value, &order, position, bump);
+        }
+        // All others skip nulls.
+        _ if value.is_null() => {}
+        Reducer::Count => count(target, sign),
+        Reducer::Sum { sum, count, result } => sum::add(target, state, (*sum, *count, *result), &value, sign),
+        Reducer::FloatSum => sum::add_float(target, &value),
+        Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], &value),
+        Reducer::Extreme(of) => extreme::put(*of, target, &value, bump),
+        Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], &value, bump),
+        Reducer::List => return list::put(target, &value),
+        Reducer::Set => return set::put(target, &value, bump),
+        Reducer::Top(n) => return top::put(*n, target, &value, bump),
+        Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], &value, sign),
     }
     Ok(())
-}
-
-/// `first` without a flag: every event gives a value, so the first is the one that makes the row.
-pub(super) fn first<'a>(
-    argument: &Argument,
-    row: &mut Row,
-    column: usize,
-    slots: &[ValueRef<'a>],
-    bump: &'a Bump,
-) -> Result<(), String> {
-    if let Some(value) = &argument.value {
-        let value = value.eval(slots, bump).map_err(|problem| problem.to_string())?;
-        put(&mut row.values[column], &value);
-    }
-    Ok(())
-}
-
-fn put(target: &mut Value, value: &ValueRef) {
-    if !same(target, value) {
-        *target = value.to_owned();
-    }
-}
-
-pub(super) fn count(target: &mut Value, sign: Sign) {
-    if let Value::Long(n) = target {
-        *n += if sign == Sign::Add { 1 } else { -1 };
-    }
-}
-
-fn add(row: &mut Row, column: usize, (sum, n, result): (usize, usize, SumResult), value: &ValueRef, sign: Sign) {
-    let term = match value {
-        ValueRef::Long(n) => I256::from(*n),
-        ValueRef::Decimal(d) => I256::from(d.unscaled),
-        _ => return,
-    };
-    if let Value::Wide(total) = &mut row.state[sum] {
-        **total += if sign == Sign::Add { term } else { -term };
-    }
-    count(&mut row.state[n], sign);
-    row.values[column] = result.shown(&row.state[sum], &row.state[n]);
-}
-
-fn add_float(target: &mut Value, value: &ValueRef) {
-    let term = match value {
-        ValueRef::Float(x) => f64::from(*x),
-        ValueRef::Double(x) => *x,
-        _ => return,
-    };
-    match target {
-        Value::Double(total) => *total += term,
-        _ => *target = Value::Double(term),
-    }
 }

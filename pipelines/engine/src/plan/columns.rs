@@ -1,15 +1,17 @@
 //! Reducers as declared: `last(name)`, `sum(amount) filter (where …)`, one argument an event or one for all.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use headwater_schemas::{FieldType, Type};
 
-use super::Reducer;
 use super::compile::Context;
+use super::{Argument, Reducer, may_be_key};
 use crate::declare::Text;
-use crate::expr::{Ast, functions, is_function};
+use crate::expr::{self, Ast, functions, is_function};
+use crate::fold::reduce::top::MAX_TOP;
 use crate::source::nearest;
-use crate::table::{StateColumn, StateType, SumResult};
+use crate::table::{AVERAGE_SCALE, Deviation, Extreme, StateColumn, StateType, SumResult};
 use crate::unknown::is_unknown;
 
 /// A reducer's name.
@@ -19,6 +21,31 @@ pub(super) enum Kind {
     First,
     Count,
     Sum,
+    Avg,
+    Extreme(Extreme),
+    /// `first` and `last` with an `order by`.
+    Ordered(Extreme),
+    /// `count(distinct x)`.
+    Distinct,
+    List,
+    Set,
+    Top(usize),
+    Deviation {
+        sample: bool,
+        root: bool,
+    },
+}
+
+impl Kind {
+    /// Whether a value that went in can be taken out again.
+    pub(super) fn can_be_taken_back(self) -> bool {
+        matches!(self, Kind::Count | Kind::Sum | Kind::Avg | Kind::Deviation { .. })
+    }
+
+    /// Whether it goes by the order of the row's events.
+    pub(super) fn goes_by_order(self) -> bool {
+        matches!(self, Kind::Last | Kind::First | Kind::List)
+    }
 }
 
 /// A reducer's call, taken apart.
@@ -26,17 +53,56 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     pub(super) arguments: Vec<Ast>,
     pub(super) filter: Option<Ast>,
+    /// Of an ordered one.
+    pub(super) order: Option<Ast>,
 }
 
-/// Reducers of the language that the engine does not fold yet.
-const PLANNED: &[&str] =
-    &["min", "max", "avg", "collect_list", "collect_set", "top", "stddev", "earliest", "latest", "array_agg"];
-
 /// The names that a reducer may have.
-const REDUCERS: &[&str] = &["last", "first", "count", "sum"];
+const REDUCERS: &[&str] = &[
+    "last",
+    "first",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "collect_list",
+    "collect_set",
+    "top",
+    "stddev",
+    "stddev_samp",
+    "stddev_pop",
+    "variance",
+    "var_samp",
+    "var_pop",
+];
+
+/// The reducer of this name, but for what its arguments say of it.
+fn kind(name: &str) -> Option<Kind> {
+    let deviation = |sample, root| Some(Kind::Deviation { sample, root });
+    match name {
+        "last" => Some(Kind::Last),
+        "first" => Some(Kind::First),
+        "count" => Some(Kind::Count),
+        "sum" => Some(Kind::Sum),
+        "avg" => Some(Kind::Avg),
+        "min" => Some(Kind::Extreme(Extreme::Least)),
+        "max" => Some(Kind::Extreme(Extreme::Greatest)),
+        "collect_list" => Some(Kind::List),
+        "collect_set" => Some(Kind::Set),
+        "top" => Some(Kind::Top(0)),
+        "stddev" | "stddev_samp" => deviation(true, true),
+        "stddev_pop" => deviation(false, true),
+        "variance" | "var_samp" => deviation(true, false),
+        "var_pop" => deviation(false, false),
+        _ => None,
+    }
+}
 
 pub(super) enum Column {
     Reducer(Call),
+    /// An expression over reducers.
+    Computed(Ast),
     /// Not a call of a reducer: an expression, which is for the caller to judge.
     Expression(Ast),
     /// Mistaken, and reported.
@@ -46,49 +112,140 @@ pub(super) enum Column {
 /// Reads a column's text as a reducer, or as an expression.
 pub(super) fn read(cx: &mut Context, text: &Text) -> Column {
     let Some(ast) = cx.parse(text) else { return Column::Mistaken };
-    let Some(call) = ast.as_call() else { return Column::Expression(ast) };
-    let kind = match call.name.as_str() {
-        "last" => Kind::Last,
-        "first" => Kind::First,
-        "count" => Kind::Count,
-        "sum" => Kind::Sum,
-        planned if PLANNED.contains(&planned) => {
-            let message = format!("the reducer `{planned}` is not supported yet");
-            cx.not_supported(
-                &text.span,
-                message,
-                "a planned reducer",
-                Some(format!("supported: {}", REDUCERS.join(", "))),
-            );
-            return Column::Mistaken;
-        }
-        name if is_function(name) => return Column::Expression(ast),
-        name => {
-            let (name, at) = (name.to_owned(), call.name_range.clone());
-            return unknown_call(cx, text, &name, at);
-        }
-    };
-    let refused = if call.distinct {
-        Some("`distinct` in a reducer is not supported yet")
-    } else if !call.order_by.is_empty() {
-        Some("`order by` in a reducer is not supported yet")
-    } else if kind != Kind::Count && call.args.is_empty() {
-        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
-        return Column::Mistaken;
-    } else {
-        None
-    };
-    if let Some(message) = refused {
-        cx.not_supported(&text.span, message.into(), "here", None);
-        return Column::Mistaken;
+    match reducer(cx, text, &ast) {
+        Some(column) => column,
+        None if has_reducer(&ast) => Column::Computed(ast),
+        None => Column::Expression(ast),
     }
-    Column::Reducer(Call { kind, arguments: call.args.clone(), filter: call.filter.clone() })
+}
+
+/// Whether an expression is a reducer's call.
+pub(super) fn is_reducer_call(ast: &Ast) -> bool {
+    ast.as_call().is_some_and(|call| REDUCERS.contains(&call.name.as_str()))
+}
+
+fn has_reducer(ast: &Ast) -> bool {
+    let mut found = false;
+    ast.visit(&mut |ast| found |= is_reducer_call(ast));
+    found
+}
+
+/// Reads an expression as a reducer's call; None where it is something else. A call of what is not known is mistaken.
+pub(super) fn reducer(cx: &mut Context, text: &Text, ast: &Ast) -> Option<Column> {
+    let call = ast.as_call()?;
+    let Some(found) = kind(&call.name) else {
+        let known = is_function(&call.name);
+        return (!known).then(|| unknown_call(cx, text, &call.name, call.name_range.clone()));
+    };
+    let Some((kind, arguments)) = counted(cx, text, found, call) else { return Some(Column::Mistaken) };
+    if kind != Kind::Count && arguments.is_empty() {
+        cx.error(&text.span, "this reducer needs an argument".into(), "here", None);
+        return Some(Column::Mistaken);
+    }
+    let Some(kind) = ordered(cx, text, kind, call) else { return Some(Column::Mistaken) };
+    let order = call.order_by.first().map(|order| order.expr.clone());
+    Some(Column::Reducer(Call { kind, arguments: arguments.to_vec(), filter: call.filter.clone(), order }))
+}
+
+/// What `distinct` and the first argument of `top` make of a reducer, and its arguments without that; None where they are
+/// mistaken, which was reported.
+fn counted<'c>(cx: &mut Context, text: &Text, kind: Kind, call: &'c expr::Call) -> Option<(Kind, &'c [Ast])> {
+    let kind = match kind {
+        Kind::Count if call.distinct => Kind::Distinct,
+        _ if call.distinct => {
+            let message = format!("`{}` takes no `distinct`", call.name);
+            let help = "write `count(distinct x)`, or `collect_set(x)` for the values themselves".to_owned();
+            cx.error(&text.part(call.name_range.clone()), message, "not of each value once", Some(help));
+            return None;
+        }
+        Kind::Top(_) => {
+            let n = call.args.first().and_then(|n| match &n.node {
+                expr::Node::Number(digits) => digits.parse().ok().filter(|n| (1..=MAX_TOP).contains(n)),
+                _ => None,
+            });
+            let Some(n) = n else {
+                let at = call.args.first().map_or(call.name_range.clone(), Ast::range);
+                let message = format!("`top` needs to know how many, from 1 to {MAX_TOP}");
+                cx.error(&text.part(at), message, "no such number", Some("write `top(3, x)`".into()));
+                return None;
+            };
+            return Some((Kind::Top(n), &call.args[1..]));
+        }
+        kind => kind,
+    };
+    Some((kind, &call.args))
+}
+
+/// Says that a row which is not owned has no expression over reducers.
+pub(super) fn refuse_computed(cx: &mut Context, text: &Text, row: &str) {
+    let message = format!("an expression over reducers is for a row that one partition feeds, and this one is {row}");
+    let help = "give each reducer a column of its own; whoever reads the row computes with them".to_owned();
+    cx.error(&text.span, message, "more than a reducer", Some(help));
+}
+
+/// What a reducer is with its `order by`, if it has one; None where that is mistaken, which was reported.
+fn ordered(cx: &mut Context, text: &Text, kind: Kind, call: &expr::Call) -> Option<Kind> {
+    let (of, opposite) = match (call.order_by.as_slice(), kind) {
+        ([], _) => return Some(kind),
+        (_, Kind::Last) => (Extreme::Greatest, "first"),
+        (_, Kind::First) => (Extreme::Least, "last"),
+        ([order, ..], _) => {
+            let message = format!("`{}` takes no `order by`", call.name);
+            let help = "only `first` and `last` go by an order of their own".to_owned();
+            cx.error(&text.part(order.expr.range()), message, "it does not tell here", Some(help));
+            return None;
+        }
+    };
+    match call.order_by.as_slice() {
+        [order] if !order.descending => Some(Kind::Ordered(of)),
+        [order] => {
+            let written = |ast: &Ast| text.value.get(ast.range()).unwrap_or_default().to_owned();
+            let arguments: Vec<String> = call.args.iter().map(written).collect();
+            let turned = format!("{opposite}({} order by {})", arguments.join(", "), written(&order.expr));
+            let message = format!("`{}` with a descending order is `{opposite}`", call.name);
+            cx.error(&text.part(order.expr.range()), message, "descending", Some(format!("write `{turned}`")));
+            None
+        }
+        [_, second, ..] => {
+            let message = "events are ordered by one expression, and at the same value by their place in the log";
+            cx.error(&text.part(second.expr.range()), message.into(), "a second one", None);
+            None
+        }
+        [] => Some(kind),
+    }
+}
+
+/// Whether what the events are ordered by has an order, the same in each; reported where it has not.
+pub(super) fn check_order<'a>(cx: &mut Context, text: &Text, arguments: impl Iterator<Item = &'a Argument>) -> bool {
+    let mut first: Option<&Type> = None;
+    for found in arguments.filter_map(|argument| argument.order.as_ref()).map(|order| &order.ty.ty) {
+        let problem = match first {
+            _ if !may_be_key(found) => format!("events cannot be ordered by {found}"),
+            Some(first) if unify(first, found).is_none() => {
+                format!("events are ordered by two types: {first} and {found}")
+            }
+            _ => {
+                first = Some(found);
+                continue;
+            }
+        };
+        cx.error(&text.span, problem, "`order by` takes the time, or anything else that has an order", None);
+        return false;
+    }
+    true
 }
 
 /// Neither a reducer nor a function.
 fn unknown_call(cx: &mut Context, text: &Text, name: &str, at: Range<usize>) -> Column {
-    let near = nearest(name, REDUCERS.iter().chain(PLANNED).copied().chain(functions()));
+    let instead = match name {
+        "earliest" | "first_value" | "arg_min" | "min_by" => Some("write `first(x order by at)`"),
+        "latest" | "last_value" | "arg_max" | "max_by" => Some("write `last(x order by at)`"),
+        "array_agg" => Some("write `collect_list(x)`"),
+        _ => None,
+    };
+    let near = nearest(name, REDUCERS.iter().copied().chain(functions()));
     let help = match near {
+        _ if instead.is_some() => instead.unwrap_or_default().to_owned(),
         // As it would stand here.
         Some(near) if REDUCERS.contains(&near) => {
             format!("did you mean `{near}{}`?", text.value.get(at.end..).unwrap_or_default())
@@ -188,7 +345,9 @@ pub(super) fn shape(
     };
     let nullable = argument.nullable || !everywhere;
     match (kind, &argument.ty) {
-        (Kind::Sum, ty) if is_unknown(ty) => Ok((Reducer::Last, argument.clone())),
+        (kind, ty) if is_unknown(ty) && !matches!(kind, Kind::Count | Kind::Last | Kind::First | Kind::Ordered(_)) => {
+            Ok((Reducer::Last, argument.clone()))
+        }
         (Kind::Count, _) => Ok((Reducer::Count, FieldType::required(Type::Long))),
         (Kind::Last, ty) => Ok((Reducer::Last, FieldType { ty: ty.clone(), nullable })),
         (Kind::First, ty) => {
@@ -196,18 +355,88 @@ pub(super) fn shape(
             Ok((Reducer::First { set }, FieldType { ty: ty.clone(), nullable }))
         }
         (Kind::Sum, Type::Float | Type::Double) => Ok((Reducer::FloatSum, FieldType::nullable(Type::Double))),
-        (Kind::Sum, ty) => {
-            let (result, ty) = match ty {
-                Type::Int => (SumResult::Long, Type::Long),
-                Type::Long => (SumResult::Decimal { scale: 0 }, Type::Decimal { precision: 38, scale: 0 }),
-                Type::Decimal { scale, .. } => {
-                    (SumResult::Decimal { scale: *scale }, Type::Decimal { precision: 38, scale: *scale })
-                }
-                other => return Err(format!("`sum` takes numbers, not {other}")),
-            };
+        (Kind::Avg, Type::Float | Type::Double) => {
+            Ok((Reducer::FloatAverage { state: add("avg", StateType::Packed) }, FieldType::nullable(Type::Double)))
+        }
+        (Kind::Sum | Kind::Avg, ty) => {
+            let (result, ty) = total(kind, ty)?;
             let sum = add("sum", StateType::Wide);
             let count = add("count", StateType::Count);
             Ok((Reducer::Sum { sum, count, result }, FieldType::nullable(ty)))
         }
+        (Kind::Ordered(of), ty) => {
+            let state = add("order", StateType::Packed);
+            Ok((Reducer::Ordered { of, state }, FieldType::nullable(ty.clone())))
+        }
+        (Kind::List, ty) => Ok((Reducer::List, array(ty))),
+        (Kind::Deviation { sample, root }, ty) => {
+            let of = Deviation { sample, root, scale: scale(ty, deviation_name(sample, root))? };
+            let ty = Type::Decimal { precision: 38, scale: of.result_scale() };
+            Ok((Reducer::Deviation { of, state: add("moments", StateType::Packed) }, FieldType::nullable(ty)))
+        }
+        (_, ty) if !may_be_key(ty) => Err(format!("this reducer takes what has an order, not {ty}")),
+        (Kind::Extreme(of), ty) => Ok((Reducer::Extreme(of), FieldType::nullable(ty.clone()))),
+        (Kind::Distinct, _) => {
+            Ok((Reducer::Distinct { state: add("distinct", StateType::Packed) }, FieldType::required(Type::Long)))
+        }
+        (Kind::Set, ty) => Ok((Reducer::Set, array(ty))),
+        (Kind::Top(n), ty) => Ok((Reducer::Top(n), array(ty))),
+    }
+}
+
+/// An array of values that are never null; null itself where there are none.
+fn array(ty: &Type) -> FieldType {
+    FieldType::nullable(Type::Array(Arc::new(FieldType::required(ty.clone()))))
+}
+
+fn deviation_name(sample: bool, root: bool) -> &'static str {
+    match (sample, root) {
+        (true, true) => "stddev",
+        (false, true) => "stddev_pop",
+        (true, false) => "variance",
+        (false, false) => "var_pop",
+    }
+}
+
+/// The digits after the point of exact numbers.
+fn scale(ty: &Type, reducer: &str) -> Result<u8, String> {
+    match ty {
+        Type::Int | Type::Long => Ok(0),
+        Type::Decimal { scale, .. } => Ok(*scale),
+        Type::Float | Type::Double => Err(format!("`{reducer}` is exact, and {ty} is not: cast to numeric first")),
+        other => Err(format!("`{reducer}` takes numbers, not {other}")),
+    }
+}
+
+/// What an exact sum or average shows, and its type.
+fn total(kind: Kind, ty: &Type) -> Result<(SumResult, Type), String> {
+    let scale = scale(ty, if kind == Kind::Avg { "avg" } else { "sum" })?;
+    let decimal = |scale| Type::Decimal { precision: 38, scale };
+    Ok(match (kind, ty) {
+        (Kind::Avg, _) => (SumResult::Average { scale }, decimal(AVERAGE_SCALE)),
+        (_, Type::Int) => (SumResult::Long, Type::Long),
+        _ => (SumResult::Decimal { scale }, decimal(scale)),
+    })
+}
+
+/// What to write on rows that many partitions feed instead of a reducer that goes by the order of one.
+pub(super) fn instead_on_shared(kind: Kind) -> String {
+    let name = match kind {
+        Kind::First => "first",
+        Kind::List => {
+            let help = "write `collect_set(…)`, which is in the order of the values, or put the topic's key into the view's key";
+            return help.to_owned();
+        }
+        _ => "last",
+    };
+    format!("write `{name}(… order by at)` with the event's time, or put the topic's key into the view's key")
+}
+
+/// Why a reducer is not for rows that many partitions feed, nor for views over views; None where its order does not tell.
+pub(super) fn not_associative(reducer: &Reducer) -> Option<&'static str> {
+    match reducer {
+        Reducer::FloatSum => Some("a sum of floating point"),
+        Reducer::FloatAverage { .. } => Some("an average of floating point"),
+        _ => None,
     }
 }

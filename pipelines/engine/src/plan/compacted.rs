@@ -72,7 +72,7 @@ fn changed_by_some(decl: &ViewDecl, view: &View, source: &EventSource) -> Vec<(S
         ColumnsDecl::Copied(_) => None,
     };
     let columns =
-        source.reducers.iter().enumerate().filter(|(index, reducer)| **reducer != Reducer::Last || !set(*index));
+        source.reducers.iter().enumerate().filter(|(index, reducer)| !matches!(reducer, Reducer::Last) || !set(*index));
     let columns = columns.map(|(index, _)| view.table.columns[view.table.key_len() + index].name.clone());
     let placed = |column: String| {
         let span = named(&column).unwrap_or(&decl.name).span.clone();

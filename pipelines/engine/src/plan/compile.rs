@@ -516,10 +516,10 @@ pub(super) fn unknown_view(cx: &mut Context, decl: &ViewDecl) -> View {
             // What is wrong with them whatever they are over.
             for (_, text) in declared.iter().filter(|(_, text)| !text.is_empty()) {
                 match columns::read(cx, text) {
-                    columns::Column::Mistaken => {}
+                    columns::Column::Mistaken | columns::Column::Computed(_) => {}
                     columns::Column::Expression(ast) => drop(cx.taken(text, expr::compile(&ast, &AnyScope))),
                     columns::Column::Reducer(call) => {
-                        for ast in call.arguments.iter().chain(&call.filter) {
+                        for ast in call.arguments.iter().chain(&call.filter).chain(&call.order) {
                             cx.taken(text, expr::compile(ast, &AnyScope));
                         }
                     }

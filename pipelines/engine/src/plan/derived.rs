@@ -2,7 +2,7 @@
 
 use headwater_schemas::{FieldType, Type};
 
-use super::columns::{self, Call, Kind};
+use super::columns::{self, Call};
 use super::compile::{Context, unknown_view};
 use super::events::buckets;
 use super::inputs::{self, NO_RENAMES, Names};
@@ -79,6 +79,10 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, source: usize) -> View 
                 let read = if text.is_empty() { columns::Column::Mistaken } else { columns::read(cx, text) };
                 match read {
                     columns::Column::Mistaken => mistaken.push(name),
+                    columns::Column::Computed(_) => {
+                        columns::refuse_computed(cx, text, "made of a view's");
+                        mistaken.push(name);
+                    }
                     columns::Column::Reducer(call) => calls.push((name.clone(), text.clone(), call)),
                     columns::Column::Expression(ast) => copied.push((name.clone(), text.clone(), Some(ast))),
                 }
@@ -348,8 +352,8 @@ fn contribution(
     call: &Call,
     state: &mut Vec<StateColumn>,
 ) -> Option<Contribution> {
-    if matches!(call.kind, Kind::Last | Kind::First) {
-        let help = "over a view: `count` or `sum`; or a re-keyed copy and a sorted query".to_owned();
+    if !call.kind.can_be_taken_back() {
+        let help = "over a view: `count`, `sum`, `avg` or `stddev`; or a re-keyed copy and a sorted query".to_owned();
         cx.error(&text.span, "this reducer cannot be taken back when a row changes".into(), "over a view", Some(help));
         return None;
     }
@@ -372,14 +376,16 @@ fn contribution(
     }
     let argument = ty.unwrap_or_else(|| FieldType::required(Type::Long));
     match columns::shape(call.kind, &name.value, &argument, true, state) {
-        Ok((Reducer::FloatSum, _)) => {
-            let message = "a sum of floating point cannot be taken back exactly";
-            cx.error(&text.span, message.into(), "not associative", Some("cast to numeric first".into()));
-            None
-        }
-        Ok((reducer, ty)) => Some((reducer, ty, arguments)),
+        Ok((reducer, ty)) => match columns::not_associative(&reducer) {
+            None => Some((reducer, ty, arguments)),
+            Some(what) => {
+                let message = format!("{what} cannot be taken back exactly");
+                cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));
+                None
+            }
+        },
         Err(message) => {
-            cx.error(&text.span, message, "not a number", None);
+            cx.error(&text.span, message, "of another type", None);
             None
         }
     }
@@ -408,7 +414,7 @@ fn argument(
     if let Some(value) = &value {
         *ty = Some(columns::one_type(cx, text, ty.as_ref(), &value.ty)?);
     }
-    Some(Argument { value, filter })
+    Some(Argument { value, filter, ..Argument::none() })
 }
 
 fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateColumn>, source: Source) -> View {

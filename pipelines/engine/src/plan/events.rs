@@ -4,6 +4,7 @@ use headwater_schemas::FieldType;
 
 use super::columns::{self, Call, Kind};
 use super::compile::{Context, EventId};
+use super::computed::{self, Reduced};
 use super::inputs::{self, Fed, NO_RENAMES};
 use super::scope::EventScope;
 use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
@@ -352,43 +353,65 @@ fn value_column(
     text: &Text,
     owned: bool,
     state: &mut Vec<StateColumn>,
-) -> Option<(Reducer, FieldType, Vec<Option<Argument>>)> {
+) -> Option<Reduced> {
     let call = match columns::read(cx, text) {
         columns::Column::Mistaken => return None,
+        columns::Column::Computed(_) if !owned => {
+            columns::refuse_computed(cx, text, "shared by many");
+            return None;
+        }
+        columns::Column::Computed(ast) => {
+            let changing = draft.changing();
+            return computed::compile(cx, (name, text), &ast, &changing, state, &mut |cx, name, call, state| {
+                reduced(cx, draft, (name, text), call, owned, state)
+            });
+        }
         columns::Column::Reducer(call) => call,
         // A column of the `with` row is what it was at the last event.
         columns::Column::Expression(ast) if reads_with(cx, draft, &ast) => {
-            Call { kind: Kind::Last, arguments: vec![ast], filter: None }
+            Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: None }
         }
         columns::Column::Expression(_) => {
-            cx.not_supported(
+            cx.error(
                 &text.span,
                 format!("column `{}` is not a reducer", name.value),
-                "an expression over reducers is not supported yet",
+                "neither a reducer nor an expression over reducers",
                 Some(format!("write `last({})`, `first(…)`, `count()` or `sum(…)`", text.value)),
             );
             return None;
         }
     };
-    if !owned && matches!(call.kind, Kind::Last | Kind::First) {
+    reduced(cx, draft, (name, text), &call, owned, state)
+}
+
+/// A reducer's own state columns, its type and each event's argument.
+fn reduced(
+    cx: &mut Context,
+    draft: &Draft,
+    (name, text): (&Text, &Text),
+    call: &Call,
+    owned: bool,
+    state: &mut Vec<StateColumn>,
+) -> Option<Reduced> {
+    if !owned && call.kind.goes_by_order() {
         cx.error(
             &text.span,
             format!("column `{}` depends on how partitions interleave", name.value),
             "the row is shared by many partitions",
-            Some("put the topic's key into the view's key, or use `count` or `sum`".into()),
+            Some(columns::instead_on_shared(call.kind)),
         );
         return None;
     }
     let changing = draft.changing();
     let called: Vec<Vec<String>> = changing.iter().map(|&i| draft.events[i].called()).collect();
-    let assigned = columns::assign(cx, text, &call, &called)?;
+    let assigned = columns::assign(cx, text, call, &called)?;
     let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
     let mut ty: Option<FieldType> = None;
     let mut sound = true;
     let reported = cx.reported();
     for (&event, argument) in changing.iter().zip(&assigned) {
         let Some(index) = *argument else { continue };
-        by_event[event] = argument_of(cx, draft, event, text, &call, index, &mut ty);
+        by_event[event] = argument_of(cx, draft, event, text, call, index, &mut ty);
         sound &= by_event[event].is_some();
     }
     if !sound {
@@ -398,17 +421,22 @@ fn value_column(
         }
         return None;
     }
+    if !columns::check_order(cx, text, by_event.iter().flatten()) {
+        return None;
+    }
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
     let argument = ty.unwrap_or_else(|| FieldType::required(headwater_schemas::Type::Long));
     match columns::shape(call.kind, &name.value, &argument, everywhere, state) {
-        Ok((Reducer::FloatSum, _)) if !owned => {
-            let message = "a sum of floating point depends on its order, and the row is shared";
-            cx.error(&text.span, message.into(), "not associative", Some("cast to numeric first".into()));
-            None
-        }
-        Ok((reducer, ty)) => Some((reducer, ty, by_event)),
+        Ok((reducer, ty)) => match columns::not_associative(&reducer).filter(|_| !owned) {
+            None => Some((reducer, ty, by_event)),
+            Some(what) => {
+                let message = format!("{what} depends on its order, and the row is shared");
+                cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));
+                None
+            }
+        },
         Err(message) => {
-            cx.error(&text.span, message, "not a number", None);
+            cx.error(&text.span, message, "of another type", None);
             None
         }
     }
@@ -442,7 +470,14 @@ fn argument_of(
             Some(inputs::condition(cx, text, compiled)?)
         }
     };
-    sound.then_some(Argument { value, filter })
+    let order = match &call.order {
+        None => None,
+        Some(ast) => {
+            let compiled = compile_expr(cx, draft, event, true, ast);
+            Some(cx.taken(text, compiled)?)
+        }
+    };
+    sound.then_some(Argument { value, filter, order, ..Argument::none() })
 }
 
 /// Whether an expression is a column of the `with` row.

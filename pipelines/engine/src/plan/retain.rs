@@ -70,7 +70,7 @@ fn forgets(source: &EventSource) -> bool {
     let sets = |arguments: &[Option<super::Argument>]| {
         arguments.iter().all(|argument| argument.as_ref().is_some_and(|argument| argument.filter.is_none()))
     };
-    source.reducers.iter().all(|reducer| *reducer == Reducer::Last)
+    source.reducers.iter().all(|reducer| matches!(reducer, Reducer::Last))
         && inputs().all(|input| input.role != Role::Change)
         && inputs().filter(|input| input.role == Role::Create).all(|input| sets(&input.arguments))
 }

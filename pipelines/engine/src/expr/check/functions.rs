@@ -40,7 +40,8 @@ const FUNCTIONS: &[(&str, usize, usize, &str)] = &[
 
 const MANY: usize = 1_000;
 
-const REDUCERS: &[&str] = &["last", "first", "sum", "count", "min", "max", "avg"];
+const REDUCERS: &[&str] =
+    &["last", "first", "sum", "count", "min", "max", "avg", "collect_list", "collect_set", "top", "stddev", "variance"];
 
 /// The names of all functions.
 pub(crate) fn functions() -> impl Iterator<Item = &'static str> {

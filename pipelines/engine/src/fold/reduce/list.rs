@@ -1,0 +1,17 @@
+//! `collect_list(x)`: every value, in the order of the events; null of none.
+//!
+//! ```text
+//! prices: collect_list(price)     1.10, null, 1.20, 1.10  ->  [1.10, 1.20, 1.10]
+//! ```
+//!
+//! Only the events of one partition have an order, so it is for rows that one partition feeds.
+
+use headwater_schemas::{Value, ValueRef};
+
+use super::elements::{elements, with_one_more};
+
+pub(super) fn put(target: &mut Value, value: &ValueRef) -> Result<(), String> {
+    let found = elements(target);
+    *target = with_one_more(found, found.len(), value)?;
+    Ok(())
+}
