@@ -28,15 +28,7 @@ pub(super) fn apply<'a>(
     bump: &'a Bump,
     sign: Sign,
 ) -> Result<(), String> {
-    if let Some(filter) = &argument.filter
-        && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
-    {
-        return Ok(());
-    }
-    let value = match &argument.value {
-        None => ValueRef::Boolean(true),
-        Some(value) => value.eval(slots, bump).map_err(|problem| problem.to_string())?,
-    };
+    let Some(value) = evaluate(argument, slots, bump)? else { return Ok(()) };
     match reducer {
         Reducer::Last => put(&mut row.values[column], &value),
         Reducer::First { set: None } => {}
@@ -52,6 +44,27 @@ pub(super) fn apply<'a>(
         Reducer::FloatSum => add_float(&mut row.values[column], &value),
     }
     Ok(())
+}
+
+/// The argument's value; None where its filter leaves it out.
+///
+/// # Errors
+/// The expression's, in words: the event cannot be applied. On a row that reflects the event already, too: what one row
+/// of it says must not depend on which others were written before a crash.
+pub(super) fn evaluate<'a>(
+    argument: &Argument,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+) -> Result<Option<ValueRef<'a>>, String> {
+    if let Some(filter) = &argument.filter
+        && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
+    {
+        return Ok(None);
+    }
+    match &argument.value {
+        None => Ok(Some(ValueRef::Boolean(true))),
+        Some(value) => value.eval(slots, bump).map(Some).map_err(|problem| problem.to_string()),
+    }
 }
 
 /// `first` without a flag: every event gives a value, so the first is the one that makes the row.
