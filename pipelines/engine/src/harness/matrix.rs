@@ -200,12 +200,20 @@ impl Matrix {
         } else {
             "other events are parked, or for other reasons"
         };
-        against_first.or(against_plain).unwrap_or_else(|| Failure {
-            message: format!("{what}: {told}"),
-            lines: Vec::new(),
-            span: None,
-        })
+        let lines = expected.map(|expected| parked_differs(&expected.parked, &found.parked)).unwrap_or_default();
+        let otherwise = || Failure { message: format!("{what}: {told}"), lines, span: None };
+        against_first.or(against_plain).unwrap_or_else(otherwise)
     }
+}
+
+/// What is parked, by number and reason, that should not be, and what should be.
+fn parked_differs(expected: &[(usize, Option<String>)], found: &[(usize, Option<String>)]) -> Vec<String> {
+    let line = |sign: char, (number, reason): &(usize, Option<String>)| {
+        format!("{sign} event {number} is parked: {}", reason.as_deref().unwrap_or(super::BEHIND))
+    };
+    let minus = expected.iter().filter(|parked| !found.contains(parked)).map(|parked| line('-', parked));
+    let plus = found.iter().filter(|parked| !expected.contains(parked)).map(|parked| line('+', parked));
+    minus.chain(plus).collect()
 }
 
 /// Without what differs between stores and logs: positions and hidden state.

@@ -249,7 +249,13 @@ impl<'r> Timeline<'r> {
         }
         stopped.began = true;
         let number = stopped.worker.number;
-        let after = self.last.as_ref().map_or("before anything else is written".into(), |last| format!("after {last}"));
+        let mut after = match &self.last {
+            None => "before anything else is written".to_owned(),
+            Some(last) => format!("after {last}"),
+        };
+        if self.live[0].is_reading() {
+            after.push_str(&format!(", while worker {} reads", self.live[0].number));
+        }
         let happened = match stopped.then {
             Then::Dies(_) => return,
             Then::LandsLate { .. } => format!("that write of worker {number} lands {after}"),

@@ -15,7 +15,7 @@ use crate::batch::{Batch, Decoder, Positions, Record};
 use crate::cache::Cache;
 use crate::fold::{Aside, Fold, Outcome, Step};
 use crate::plan::{Source, Topology};
-use crate::table::{Key, Row, RowPosition};
+use crate::table::{Feeding, Key, Row, RowPosition};
 
 const CACHED_ROWS: usize = 1000;
 
@@ -143,6 +143,10 @@ impl<'r> Worker<'r> {
 
     pub(super) fn in_parts(&self) -> bool {
         self.task.schedule.rules == Rules::Cassandra
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Read(_))
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -408,7 +412,10 @@ impl<'r> Worker<'r> {
         };
         match self.task.bench.mutation {
             Some(Mutation::NetWrites) => writes.retain(|write| match write {
-                Write::Delete { view, key, .. } => seen(*view, key).is_some(),
+                // What a copy held is not known: it is never read.
+                Write::Delete { view, key, .. } => {
+                    topology.views[*view].table.fed == Feeding::Mapped || seen(*view, key).is_some()
+                }
                 Write::Put { view, row, .. } if row.hidden => {
                     seen(*view, row.key(topology.views[*view].stored(true))).is_some()
                 }
