@@ -1,5 +1,6 @@
 //! `headwater test`: the tests that stand beside the declarations, each in memory, then again under faults.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,12 @@ use crate::output::{Output, counted, printable};
 #[derive(Debug, Args)]
 #[command(
     long_about = "Runs every test of pipelines/*/tests/*.yaml in memory: its events through the same decoding and the same \
-                  fold that `run` uses, then the rows compared. Each runs again with one event a batch, with all in one, \
-                  with every event delivered twice, and with a crash at every write; every run must give the same rows.\n\n\
+                  fold that `run` uses, then the rows compared. Each runs again under faults, by the rules of a SQL store and \
+                  by those of Cassandra: one event a batch and all in one; every event delivered twice; keys over one, two \
+                  and more partitions, in other orders; a crash at every write; writes that come to one replica of three, or \
+                  late; workers that freeze, and wake beside those that took over; undecodable records; topics made again or \
+                  given more partitions. Of all the ways to fail some hundred a test are drawn, the same ones every time. \
+                  Every run must give the same rows; if one does not, the shortest way there is told.\n\n\
                   With --against FILE the same tests run on the log, the registry and the stores that FILE, a \
                   headwater.yaml, names: events are encoded and written as a producer's are, the worker of `run` folds \
                   them, and the rows are read from the store. Each runs three times, and every run must give the same rows: \
@@ -77,23 +82,19 @@ impl Test {
         };
         let chosen = self.chosen(&project)?;
         let mut out = context.output();
-        let (mut failed, mut runs) = (0, 0);
+        let (mut failed, mut runs) = (0, BTreeMap::new());
         let started = Instant::now();
         for case in chosen.iter().map(|index| &project.tests[*index]) {
             let verdict = harness::run(case, &project.topologies)
                 .map_err(|error| Failure::because(format!("the test \"{}\" cannot be run", case.name), &error))?;
             show(&project, case, &verdict, &mut out)?;
-            runs += verdict.runs;
+            verdict.by_rules.iter().for_each(|(rules, count)| *runs.entry(*rules).or_insert(0) += count);
             failed += usize::from(!verdict.passed());
         }
         if !context.json {
             let outcome = if failed == 0 { "all passed".to_owned() } else { format!("{failed} failed") };
             let took = started.elapsed().as_millis();
-            out.line(format!(
-                "{}, {outcome}; {} with faults in {took} ms",
-                counted(chosen.len(), "test"),
-                counted(runs, "run")
-            ))?;
+            out.line(format!("{}, {outcome}; {}, in {took} ms", counted(chosen.len(), "test"), runs_by(&runs)))?;
         }
         out.flush()?;
         Ok(if failed == 0 { Answer::Yes } else { Answer::No })
@@ -116,6 +117,13 @@ impl Test {
     }
 }
 
+/// `2000 runs under faults by the rules of SQL stores, 3000 by Cassandra's`.
+fn runs_by(runs: &BTreeMap<&str, usize>) -> String {
+    let of = |rules: &str| runs.get(rules).copied().unwrap_or(0);
+    let (sql, cassandra) = (of("sql"), of("cassandra"));
+    format!("{} under faults by the rules of SQL stores, {cassandra} by Cassandra's", counted(sql, "run"))
+}
+
 /// Says how a test went, with the rows that differ.
 pub(crate) fn show(project: &Project, case: &TestCase, verdict: &Verdict, out: &mut Output) -> Result<(), Failure> {
     if out.json {
@@ -128,8 +136,10 @@ pub(crate) fn show(project: &Project, case: &TestCase, verdict: &Verdict, out: &
             })
             .collect();
         let file = file_of(project, case);
+        let by_rules: BTreeMap<&str, usize> = verdict.by_rules.iter().copied().collect();
         return out.value(&serde_json::json!({
-            "test": case.name, "file": file, "ok": verdict.passed(), "runs": verdict.runs, "failures": failures,
+            "test": case.name, "file": file, "ok": verdict.passed(), "runs": verdict.runs, "runs_by_rules": by_rules,
+            "failures": failures,
         }));
     }
     if verdict.passed() {

@@ -87,7 +87,7 @@ impl Lane {
                 index.and_then(|index| self.topologies.get(index)).ok_or_else(|| Failure::new("no topology"))?;
             concerned.push(Concerned { declared: found, topology, from: self.ends(topology).await? });
         }
-        let verdict = |runs, failures| Verdict { name: case.name.clone(), runs, failures };
+        let verdict = |runs, failures| Verdict { name: case.name.clone(), runs, by_rules: Vec::new(), failures };
         // First the run that the events are written in, half of them after the first worker has gone.
         let (given, taken_over) = match self.taken_over(&concerned, &case.given).await? {
             Ok(done) => done,

@@ -269,7 +269,10 @@ fn event_on_row<'a>(
     let Kept { view, table, .. } = kept;
     let row = &mut work.rows[index];
     if kept.fenced() && row.reflects(position) {
-        return Ok(Applied::Fenced);
+        // Other keys feed a part too, so it may be past an event that cannot be applied: that it cannot is found again.
+        let arguments = input.arguments.iter().enumerate().filter(|_| kept.parted);
+        return evaluated(table, arguments.filter_map(|(i, argument)| Some((i, argument.as_ref()?))), slots, bump)
+            .map(|()| Applied::Fenced);
     }
     let old = row.current.take();
     let before = view.has_dependents.then(|| old.clone()).flatten();
@@ -289,6 +292,20 @@ fn event_on_row<'a>(
     let shown = view.has_dependents.then(|| new.clone());
     row.set(Some(new), position);
     reduced.map(|()| Applied::Changed { old: before, new: shown })
+}
+
+/// Evaluates arguments, by their columns after the key, for what is wrong with them.
+pub(super) fn evaluated<'a, 'x>(
+    table: &Table,
+    arguments: impl Iterator<Item = (usize, &'x Argument)>,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+) -> Result<(), String> {
+    for (i, argument) in arguments {
+        let column = &table.columns[table.key_len() + i].name;
+        reduce::evaluate(argument, slots, bump).map_err(|problem| format!("column {column}: {problem}"))?;
+    }
+    Ok(())
 }
 
 fn reduce_all<'a>(

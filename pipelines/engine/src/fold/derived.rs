@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use headwater_schemas::{Value, ValueRef};
 
-use super::apply::{Failures, Kept, expressions, key};
+use super::apply::{Failures, Kept, evaluated, expressions, key};
 use super::position;
 use super::reduce::{self, Sign};
 use super::slots::{columns_read, passes, put_element, row_elements, row_slots};
@@ -259,7 +259,9 @@ fn contribute<'a>(
     let work_row = &mut work.rows[index];
     // A row that many partitions feed carries no position to compare with: there the transaction alone keeps it exact.
     if parted && work_row.reflects(position) {
-        return Ok(());
+        // As with events: that one cannot be applied is found again.
+        let arguments = arguments.iter().enumerate();
+        return evaluated(table, arguments.filter_map(|(i, argument)| Some((i, argument.as_ref()?))), slots, bump);
     }
     let mut row = match work_row.current.take() {
         Some(row) => row,

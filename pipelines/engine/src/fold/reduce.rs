@@ -70,15 +70,7 @@ fn reduce<'a>(
     bump: &'a Bump,
     sign: Sign,
 ) -> Result<(), String> {
-    if let Some(filter) = &argument.filter
-        && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
-    {
-        return Ok(());
-    }
-    let value = match &argument.value {
-        None => ValueRef::Boolean(true),
-        Some(value) => value.eval(slots, bump).map_err(|problem| problem.to_string())?,
-    };
+    let Some(value) = value_of(argument, slots, bump)? else { return Ok(()) };
     let Target { value: target, state, position } = target;
     match reducer {
         Reducer::Computed(computed) => {
@@ -106,4 +98,36 @@ fn reduce<'a>(
         Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], &value, sign),
     }
     Ok(())
+}
+
+/// The argument's value; None where its filter leaves it out.
+#[inline]
+fn value_of<'a>(
+    argument: &Argument,
+    slots: &[ValueRef<'a>],
+    bump: &'a Bump,
+) -> Result<Option<ValueRef<'a>>, String> {
+    if let Some(filter) = &argument.filter
+        && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
+    {
+        return Ok(None);
+    }
+    match &argument.value {
+        None => Ok(Some(ValueRef::Boolean(true))),
+        Some(value) => value.eval(slots, bump).map(Some).map_err(|problem| problem.to_string()),
+    }
+}
+
+/// Evaluates an argument for what is wrong with it alone, on a row that reflects the event already: what one row of it says
+/// must not depend on which others were written before a crash.
+///
+/// # Errors
+/// The expression's, in words: the event cannot be applied.
+pub(super) fn evaluate<'a>(argument: &Argument, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<(), String> {
+    if value_of(argument, slots, bump)?.is_some()
+        && let Some(order) = &argument.order
+    {
+        order.eval(slots, bump).map_err(|problem| problem.to_string())?;
+    }
+    argument.parts.iter().flatten().try_for_each(|part| evaluate(part, slots, bump))
 }

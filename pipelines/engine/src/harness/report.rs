@@ -4,7 +4,6 @@ use std::fmt;
 
 use headwater_schemas::{Value, json};
 
-use super::{Cut, Repeat, Schedule};
 use crate::plan::Topology;
 use crate::source::Span;
 use crate::table::{Row, Table};
@@ -16,6 +15,8 @@ pub struct Verdict {
     pub name: String,
     /// How often the test's events were folded.
     pub runs: usize,
+    /// The same by the rules of stores, where there is more than one: what they are called, and how often.
+    pub by_rules: Vec<(&'static str, usize)>,
     pub failures: Vec<Failure>,
 }
 
@@ -35,7 +36,7 @@ impl Verdict {
 }
 
 /// What a run has left in its store, whatever store that is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Left {
     /// By the topology's views: every row that a query would see.
     pub rows: Vec<Vec<Row>>,
@@ -148,23 +149,4 @@ fn line<'v>(values: impl Iterator<Item = (usize, &'v Value)>, table: &Table) -> 
         })
         .collect();
     format!("{{ {} }}", parts.join(", "))
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.cut {
-            Cut::AllInOne => "all events in one batch",
-            Cut::OneEach => "one event a batch",
-            Cut::Uneven => "two and three events a batch",
-        })?;
-        f.write_str(match self.repeat {
-            Repeat::Never => "",
-            Repeat::Each => ", each delivered twice",
-            Repeat::All => ", all delivered again",
-        })?;
-        match self.crash {
-            Some(crash) => write!(f, ", a crash at write {}", crash + 1),
-            None => Ok(()),
-        }
-    }
 }
