@@ -1,6 +1,7 @@
 //! [`Ast`] to [`Typed`]: names are looked up, types settled, constants folded, and every mistake of the expression gathered.
 
 mod arithmetic;
+mod arrays;
 mod cast;
 mod choose;
 mod compare;
@@ -62,7 +63,7 @@ pub(crate) fn check(ast: &Ast, scope: &dyn Scope) -> Result<(Typed, Vec<usize>),
 fn says_its_type(ast: &Ast) -> bool {
     match &ast.node {
         Node::Cast { .. } | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Is { .. } | Node::Distinct { .. } => true,
-        Node::In { .. } | Node::Between { .. } | Node::Like { .. } => true,
+        Node::In { .. } | Node::Any { .. } | Node::Between { .. } | Node::Like { .. } => true,
         Node::Binary { op, .. } => op.is_comparison(),
         _ => false,
     }
@@ -120,6 +121,7 @@ impl Checker<'_> {
             Node::Is { arg, test, negated } => self.is(arg, *test, *negated, range),
             Node::Distinct { left, right, negated } => self.distinct(left, right, *negated, range),
             Node::In { arg, list, negated } => self.is_in(arg, list, *negated, range),
+            Node::Any { arg, array } => self.any(arg, array, range),
             Node::Between { arg, low, high, negated } => self.between(arg, [low, high], *negated, range),
             Node::Like { arg, pattern, escape, negated } => self.like(arg, pattern, escape.as_deref(), *negated, range),
             Node::Case { operand, branches, otherwise } => {
