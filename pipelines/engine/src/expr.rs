@@ -108,6 +108,11 @@ pub trait Scope {
 
     /// The names of such calls, for "did you mean".
     fn calls(&self) -> &[&'static str] {
+    /// The text that a name stands for, the same for every row: asked before [`Scope::name`].
+    fn text(&self, _path: &[&str]) -> Option<String> {
+        None
+    }
+
         &[]
     }
 

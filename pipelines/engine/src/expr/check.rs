@@ -208,6 +208,10 @@ impl Checker<'_> {
 
     fn path(&mut self, names: &[Name], range: Range<usize>) -> Checked {
         let path: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
+        if let Some(text) = self.scope.text(&path) {
+            let code = Code::Text(Arg::Constant(Some(text.into())));
+            return Some(Typed::new(code, Type::String, false, range));
+        }
         let Some(binding) = self.scope.name(&path) else {
             return self.unknown_name(&path, range);
         };
@@ -222,6 +226,9 @@ impl Checker<'_> {
     fn unknown_name(&mut self, path: &[&str], range: Range<usize>) -> Checked {
         let name = path.join(".");
         let names = self.scope.names();
+        // What stands beside an event is offered to who meant it.
+        let listed =
+            || names.iter().map(String::as_str).filter(|known| !known.starts_with('_') || name.starts_with('_'));
         let error = ExprError::new(format!("there is no `{name}` here"), range, "unknown");
         let help = match name.to_ascii_lowercase().as_str() {
             "current_timestamp" | "current_date" | "current_time" | "localtime" | "localtimestamp" => {
@@ -231,7 +238,7 @@ impl Checker<'_> {
             _ => nearest(&name, names.iter().map(String::as_str))
                 .or_else(|| nearest(path[0], names.iter().map(String::as_str)))
                 .map(|near| format!("did you mean `{near}`?"))
-                .or_else(|| suggestion(&name, names.iter().map(String::as_str))),
+                .or_else(|| suggestion(&name, listed())),
         };
         self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 
 use headwater_schemas::RecordType;
 
+use super::metadata::{self, Metadata};
 use crate::expr::{Binding, Scope};
 use crate::table::Table;
 use crate::unknown;
 
-/// An event's fields, by name or as `Event.field`, and the columns of the `with` row as `view.column`.
+/// An event's fields, by name or as `Event.field`, and the columns of the `with` row as `view.column`; what the record says
+/// beside the event (`_time`).
 ///
 /// Slots: the `with` row's columns first, then the event's needed fields; a field becomes needed when it is named.
 pub(super) struct EventScope<'a> {
@@ -25,14 +27,17 @@ pub(super) struct EventScope<'a> {
 
 impl EventScope<'_> {
     fn field(&self, name: &str, used: usize) -> Option<Binding> {
-        let (index, field) = unknown::field_of(self.record, name)?;
+        let (index, ty) = match Metadata::named(self.record, name).filter(|_| self.record.field(name).is_none()) {
+            Some((index, metadata)) => (index, metadata.ty()),
+            None => unknown::field_of(self.record, name).map(|(index, field)| (index, field.ty.clone()))?,
+        };
         let mut needed = self.needed.borrow_mut();
         let slot = needed.iter().position(|&n| n == index).unwrap_or_else(|| {
             needed.push(index);
             needed.len() - 1
         });
         let before = self.with.map_or(0, |table| table.columns.len());
-        Some(Binding { slot: before + slot, ty: field.ty.clone(), used })
+        Some(Binding { slot: before + slot, ty, used })
     }
 }
 
@@ -63,7 +68,15 @@ impl Scope for EventScope<'_> {
             .filter(|_| self.with_readable)
             .into_iter()
             .flat_map(|table| table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name)));
-        fields.chain(columns).collect()
+        fields.chain(columns).chain(metadata::names().map(str::to_owned)).collect()
+    }
+
+    fn text(&self, path: &[&str]) -> Option<String> {
+        let own = match path {
+            [event, name] => *event == self.event && *name == metadata::EVENT,
+            path => path == [metadata::EVENT],
+        };
+        (own && self.record.field(metadata::EVENT).is_none()).then(|| self.event.to_owned())
     }
 }
 
