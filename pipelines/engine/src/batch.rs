@@ -17,7 +17,7 @@ use headwater_schemas::{Value, ValueRef};
 use rustc_hash::FxHashMap;
 use self_cell::self_cell;
 
-use crate::plan::{TopicPlan, Topology};
+use crate::plan::{Metadata, Needed, TopicPlan, Topology};
 
 /// A record of one of a topology's topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ enum Meaning {
     Event {
         event: usize,
         plan: Box<DecodePlan>,
+        /// Where each slot comes from: the next that is decoded, or beside the event. Empty where all are decoded.
+        layout: Box<[Option<Metadata>]>,
     },
     /// Listed under `ignore:`, or read by no view.
     Ignored,
@@ -96,8 +98,16 @@ impl Decoder {
         match found {
             Some(event) if plan.events[event].used => {
                 let reader = &plan.topic.events[event].schema.record;
-                match DecodePlan::compile(writer, reader, &plan.events[event].needed) {
-                    Ok(plan) => Meaning::Event { event, plan: Box::new(plan) },
+                let needed = plan.events[event].needed.iter().map(|&index| Needed::of(reader.fields.len(), index));
+                let fields = needed
+                    .clone()
+                    .filter_map(|needed| if let Needed::Field(field) = needed { Some(field) } else { None });
+                let beside =
+                    needed.map(|needed| if let Needed::Metadata(metadata) = needed { Some(metadata) } else { None });
+                let layout: Box<[_]> = beside.collect();
+                let layout = if layout.iter().any(Option::is_some) { layout } else { Box::default() };
+                match DecodePlan::compile(writer, reader, &fields.collect::<Vec<_>>()) {
+                    Ok(plan) => Meaning::Event { event, plan: Box::new(plan), layout },
                     Err(problem) => Meaning::Refused(format!("the writer's schema does not resolve: {problem}")),
                 }
             }
@@ -220,10 +230,11 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
             counts.unknown += 1;
             Entry::Skipped
         }
-        Some(Meaning::Event { event, plan }) => {
+        Some(Meaning::Event { event, plan, layout }) => {
             counts.events += 1;
             match plan.decode(body, bump) {
-                Ok(slots) => {
+                Ok(decoded) => {
+                    let slots = if layout.is_empty() { decoded } else { laid_out(layout, decoded, record, bump) };
                     let plan = &decoder.topology.topics[record.topic].events[*event];
                     match misrouted(record, slots, &plan.key_slots) {
                         None => Entry::Event { event: *event, slots },
@@ -249,11 +260,29 @@ fn tombstone<'a>(plan: &TopicPlan, record: &'a Record, bump: &'a Bump, counts: &
     };
     match plan.topic.read_key(key) {
         Ok(values) => {
-            let slots = bump.alloc_slice_fill_iter(values.iter().map(|value| value.copy_to(bump)));
-            Entry::Event { event, slots }
+            let slots = plan.events[event].needed.iter().map(|&index| match Needed::of(values.len(), index) {
+                Needed::Field(field) => values[field].copy_to(bump),
+                Needed::Metadata(metadata) => metadata.value(record, bump),
+            });
+            Entry::Event { event, slots: bump.alloc_slice_fill_iter(slots) }
         }
         Err(problem) => Entry::Failed(format!("misrouted: {problem}")),
     }
+}
+
+/// The slots of an event of which something beside it is needed too.
+fn laid_out<'a>(
+    layout: &[Option<Metadata>],
+    decoded: &'a [ValueRef<'a>],
+    record: &'a Record,
+    bump: &'a Bump,
+) -> &'a [ValueRef<'a>] {
+    let mut decoded = decoded.iter();
+    let slots = layout.iter().map(|beside| match beside {
+        Some(metadata) => metadata.value(record, bump),
+        None => decoded.next().copied().unwrap_or(ValueRef::Null),
+    });
+    bump.alloc_slice_fill_iter(slots)
 }
 
 /// Ownership is checked, not assumed: the message key must be the event's key field, as text.

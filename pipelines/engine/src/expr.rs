@@ -101,6 +101,11 @@ pub trait Scope {
     /// The binding of a path's first segments (`["address", "city"]`), the longest that is known.
     fn name(&self, path: &[&str]) -> Option<Binding>;
 
+    /// The text that a name stands for, the same for every row: asked before [`Scope::name`].
+    fn text(&self, _path: &[&str]) -> Option<String> {
+        None
+    }
+
     /// The binding of a call of the scope's own (`actor()`, `now()`), asked before the built-in functions.
     fn call(&self, _name: &str, _argument_count: usize) -> Option<Binding> {
         None

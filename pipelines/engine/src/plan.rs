@@ -12,6 +12,7 @@ mod derived;
 mod describe;
 mod events;
 mod inputs;
+mod metadata;
 mod retain;
 mod scope;
 mod seen;
@@ -28,6 +29,7 @@ use crate::table::{Deviation, Extreme, Feeding, Merge, Merged, Row, RowPosition,
 
 pub use compile::compile;
 pub(crate) use compile::outline;
+pub(crate) use metadata::{Metadata, Needed};
 
 /// A unit that runs: topics in, views of one store out, one position per partition.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ pub struct TopicPlan {
 /// What is decoded of an event: slots of a decoded event are these fields, in this order.
 #[derive(Debug, Default)]
 pub struct EventPlan {
-    /// Indexes of the record's fields.
+    /// Indexes of the record's fields; those after them are what the record says beside its event.
     pub needed: Vec<usize>,
     /// Where the message key's fields are among the slots.
     pub key_slots: Vec<usize>,

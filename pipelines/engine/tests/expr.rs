@@ -4,6 +4,7 @@
 
 mod expr {
     pub(crate) mod arithmetic;
+    pub(crate) mod arrays;
     pub(crate) mod casts;
     pub(crate) mod errors;
     pub(crate) mod fuzz;

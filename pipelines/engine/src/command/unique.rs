@@ -53,7 +53,8 @@ impl Unique {
         };
         let bump = Bump::new();
         let needed = &self.topology.topics[self.topic].events[self.event].needed;
-        let slots: Vec<ValueRef<'_>> = needed.iter().map(|&field| values[field].borrow(&bump)).collect();
+        let slots: Vec<ValueRef<'_>> =
+            needed.iter().map(|&field| values.get(field).map_or(ValueRef::Null, |value| value.borrow(&bump))).collect();
         let source = &self.topology.views[copy.view].table;
         let mut row = vec![ValueRef::Null; source.columns.len()];
         for column in key_slots(copy) {
@@ -126,10 +127,16 @@ pub(super) fn compile(
                 format!("what `{event_name}` makes of `{}.{column}` is not known from the event", source.name);
             return refuse(message, "the unique value must come from columns that are `last(…)` of this event");
         };
+        let record = &topic.events[event].schema.record;
+        let known: Option<Vec<String>> =
+            expr.slots().iter().map(|&slot| record.fields.get(needed[slot]).map(|field| field.name.clone())).collect();
+        let Some(known) = known else {
+            let column = &source.columns[column].name;
+            let message = format!("`{}.{column}` is known only once `{event_name}` is written", source.name);
+            return refuse(message, "the unique value must come from the event's own fields");
+        };
         if column >= source.key_len() {
-            fields.extend(
-                expr.slots().iter().map(|&slot| topic.events[event].schema.record.fields[needed[slot]].name.clone()),
-            );
+            fields.extend(known);
         }
     }
     fields.dedup();

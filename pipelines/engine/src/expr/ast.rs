@@ -63,6 +63,11 @@ pub enum Node {
         list: Vec<Ast>,
         negated: bool,
     },
+    /// `x = any(array)`.
+    Any {
+        arg: Box<Ast>,
+        array: Box<Ast>,
+    },
     Between {
         arg: Box<Ast>,
         low: Box<Ast>,
@@ -270,6 +275,7 @@ impl Ast {
             Node::Binary { left, right, .. } | Node::Distinct { left, right, .. } => vec![left, right],
             Node::And(all) | Node::Or(all) => all.iter().collect(),
             Node::In { arg, list, .. } => std::iter::once(&**arg).chain(list).collect(),
+            Node::Any { arg, array } => vec![arg, array],
             Node::Between { arg, low, high, .. } => vec![arg, low, high],
             Node::Like { arg, pattern, escape, .. } => {
                 [Some(arg), Some(pattern), escape.as_ref()].into_iter().flatten().map(|child| &**child).collect()
@@ -317,6 +323,7 @@ impl Ast {
                 arg.forget_places();
                 list.iter_mut().for_each(Ast::forget_places);
             }
+            Node::Any { arg, array } => [arg, array].into_iter().for_each(|child| child.forget_places()),
             Node::Between { arg, low, high, .. } => {
                 [arg, low, high].into_iter().for_each(|child| child.forget_places());
             }

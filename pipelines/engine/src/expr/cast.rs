@@ -21,9 +21,12 @@ pub(crate) fn from_text(text: Arg<Text>, to: &Type) -> Option<Code> {
         Type::Decimal { precision, scale } => {
             let (precision, scale) = (*precision, *scale);
             Code::Dec(map(text, move |text, _| {
-                let decimal = decimal::parse(text.trim());
-                let read = decimal.ok_or_else(|| EvalError::cast(quoted(text), Type::Decimal { precision, scale }))?;
-                fit(decimal::rescale(read.unscaled, read.scale, scale), precision, scale)
+                let read = decimal::parse_rounded(trimmed(text), scale);
+                fit(
+                    read.ok_or_else(|| EvalError::cast(quoted(text), Type::Decimal { precision, scale }))?,
+                    precision,
+                    scale,
+                )
             }))
         }
         Type::Date => Code::Long(map(text, |text, _| {
@@ -45,6 +48,11 @@ pub(crate) fn text_literal(text: &str, to: &Type) -> Option<Result<Code, Fault>>
     from_text(Arg::Constant(Some(text.into())), to).map(Code::folded)
 }
 
+/// Without the blanks at its ends: those of ASCII, no others.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
+}
+
 /// Text in quotes, shortened.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", super::error::shortened(text))
@@ -60,7 +68,7 @@ pub(crate) fn fit(unscaled: Option<i128>, precision: u8, scale: u8) -> Result<i1
 
 /// `true`, `f`, `yes`, `off`, `1` and their like, and what is the start of only one of them.
 fn boolean(text: &str) -> Option<bool> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = trimmed(text).to_ascii_lowercase();
     let starts = |word: &str, least: usize| text.len() >= least && word.starts_with(&text);
     match text.as_str() {
         "1" => Some(true),
@@ -73,7 +81,7 @@ fn boolean(text: &str) -> Option<bool> {
 
 fn integer(text: &str, narrow: bool) -> Result<i64, Fault> {
     let ty = if narrow { "int" } else { "bigint" };
-    let trimmed = text.trim();
+    let trimmed = trimmed(text);
     match trimmed.parse::<i64>() {
         Ok(n) if !narrow || i32::try_from(n).is_ok() => Ok(n),
         Err(_) if !trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed).bytes().all(|b| b.is_ascii_digit()) => {
@@ -86,7 +94,7 @@ fn integer(text: &str, narrow: bool) -> Result<i64, Fault> {
 
 fn double(text: &str, narrow: bool) -> Result<f64, Fault> {
     let ty = if narrow { "real" } else { "double precision" };
-    let trimmed = text.trim();
+    let trimmed = trimmed(text);
     let x = if narrow { trimmed.parse::<f32>().map(f64::from) } else { trimmed.parse::<f64>() };
     let Ok(x) = x else { return Err(EvalError::cast(quoted(text), ty)) };
     let mantissa = trimmed.split(['e', 'E']).next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! [`Ast`] to [`Typed`]: names are looked up, types settled, constants folded, and every mistake of the expression gathered.
 
 mod arithmetic;
+mod arrays;
 mod cast;
 mod choose;
 mod compare;
@@ -62,7 +63,7 @@ pub(crate) fn check(ast: &Ast, scope: &dyn Scope) -> Result<(Typed, Vec<usize>),
 fn says_its_type(ast: &Ast) -> bool {
     match &ast.node {
         Node::Cast { .. } | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Is { .. } | Node::Distinct { .. } => true,
-        Node::In { .. } | Node::Between { .. } | Node::Like { .. } => true,
+        Node::In { .. } | Node::Any { .. } | Node::Between { .. } | Node::Like { .. } => true,
         Node::Binary { op, .. } => op.is_comparison(),
         _ => false,
     }
@@ -120,6 +121,7 @@ impl Checker<'_> {
             Node::Is { arg, test, negated } => self.is(arg, *test, *negated, range),
             Node::Distinct { left, right, negated } => self.distinct(left, right, *negated, range),
             Node::In { arg, list, negated } => self.is_in(arg, list, *negated, range),
+            Node::Any { arg, array } => self.any(arg, array, range),
             Node::Between { arg, low, high, negated } => self.between(arg, [low, high], *negated, range),
             Node::Like { arg, pattern, escape, negated } => self.like(arg, pattern, escape.as_deref(), *negated, range),
             Node::Case { operand, branches, otherwise } => {
@@ -206,6 +208,10 @@ impl Checker<'_> {
 
     fn path(&mut self, names: &[Name], range: Range<usize>) -> Checked {
         let path: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
+        if let Some(text) = self.scope.text(&path) {
+            let code = Code::Text(Arg::Constant(Some(text.into())));
+            return Some(Typed::new(code, Type::String, false, range));
+        }
         let Some(binding) = self.scope.name(&path) else {
             return self.unknown_name(&path, range);
         };
@@ -220,6 +226,9 @@ impl Checker<'_> {
     fn unknown_name(&mut self, path: &[&str], range: Range<usize>) -> Checked {
         let name = path.join(".");
         let names = self.scope.names();
+        // What stands beside an event is offered to who meant it.
+        let listed =
+            || names.iter().map(String::as_str).filter(|known| !known.starts_with('_') || name.starts_with('_'));
         let error = ExprError::new(format!("there is no `{name}` here"), range, "unknown");
         let help = match name.to_ascii_lowercase().as_str() {
             "current_timestamp" | "current_date" | "current_time" | "localtime" | "localtimestamp" => {
@@ -229,7 +238,7 @@ impl Checker<'_> {
             _ => nearest(&name, names.iter().map(String::as_str))
                 .or_else(|| nearest(path[0], names.iter().map(String::as_str)))
                 .map(|near| format!("did you mean `{near}`?"))
-                .or_else(|| suggestion(&name, names.iter().map(String::as_str))),
+                .or_else(|| suggestion(&name, listed())),
         };
         self.fail_with(ExprError { help, code: source::Code::UnknownName, ..error })
     }

@@ -235,6 +235,11 @@ impl Code {
         each_kind!(self, Same, arg => arg.is_constant())
     }
 
+    /// Whether it is a constant null.
+    pub(crate) fn is_null(&self) -> bool {
+        each_kind!(self, Same, arg => matches!(arg, Arg::Constant(None)))
+    }
+
     /// Computed now. What it computes of must be constant.
     pub(crate) fn folded(self) -> Result<Code, Fault> {
         fn fold<K: Kind>(arg: Arg<K>) -> Result<Arg<K>, Fault> {
@@ -257,6 +262,16 @@ impl Code {
             Code::Long(arg) => settled(map(arg, |n, _| Ok(n as f64))),
             Code::Dec(arg) => settled(map(arg, move |n, _| Ok(decimal::to_double(n, scale)))),
             _ => Arg::null(),
+        }
+    }
+
+    /// Exact numbers as floats, rounded once; a double's error is the caller's to find.
+    pub(crate) fn into_float(self, from: &Ty) -> Arg<Double> {
+        let scale = from.scale();
+        match self {
+            Code::Long(arg) => settled(map(arg, |n, _| Ok(f64::from(n as f32)))),
+            Code::Dec(arg) => settled(map(arg, move |n, _| Ok(f64::from(decimal::to_float(n, scale))))),
+            other => other.into_double(from),
         }
     }
 

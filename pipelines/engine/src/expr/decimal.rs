@@ -290,6 +290,42 @@ pub(crate) fn parse(text: &str) -> Option<Decimal> {
     Some(Decimal { unscaled, scale })
 }
 
+/// Reads a number as [`parse`] does, of however many digits, and rounds it to `scale` digits after the point. `None` is text
+/// that is no number, `Some(None)` one of more than 38 digits.
+pub(crate) fn parse_rounded(text: &str, scale: u8) -> Option<Option<i128>> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let digits = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = || whole.bytes().chain(fraction.bytes());
+    if all().next().is_none() || !all().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    // How many of the digits are kept; where that is more than there are, zeros follow.
+    let kept = i64::try_from(whole.len()).ok()? + i64::from(exponent) + i64::from(scale);
+    let mut unscaled = 0i128;
+    for digit in all().take(usize::try_from(kept).unwrap_or(0)) {
+        match unscaled.checked_mul(10).map(|n| n + i128::from(digit - b'0')).and_then(fit) {
+            Some(n) => unscaled = n,
+            None => return Some(None),
+        }
+    }
+    let zeros = kept - i64::try_from(all().count()).ok()?;
+    if unscaled != 0 && zeros > 0 {
+        let lifted = u8::try_from(zeros).ok().filter(|zeros| *zeros <= MAX_DIGITS);
+        match lifted.and_then(|zeros| unscaled.checked_mul(power_of_ten(zeros))).and_then(fit) {
+            Some(n) => unscaled = n,
+            None => return Some(None),
+        }
+    }
+    if usize::try_from(kept).ok().and_then(|kept| all().nth(kept)).is_some_and(|digit| digit >= b'5') {
+        unscaled += 1;
+    }
+    Some(fit(if mantissa.starts_with('-') { -unscaled } else { unscaled }))
+}
+
 /// As it is written: every digit of its scale.
 pub(crate) fn text(unscaled: i128, scale: u8) -> String {
     let mut out = String::new();
@@ -313,6 +349,11 @@ pub(crate) fn to_double(unscaled: i128, scale: u8) -> f64 {
         return unscaled as f64 / 10f64.powi(i32::from(scale));
     }
     text(unscaled, scale).parse().unwrap_or(f64::NAN)
+}
+
+/// The nearest float.
+pub(crate) fn to_float(unscaled: i128, scale: u8) -> f32 {
+    text(unscaled, scale).parse().unwrap_or(f32::NAN)
 }
 
 /// A double as a decimal of this scale, read to as many significant digits as Postgres does: 15, of a float 6.

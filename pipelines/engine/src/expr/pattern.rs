@@ -162,20 +162,26 @@ pub(crate) fn regex_replace<'a>(
     bump: &'a Bump,
 ) -> Result<&'a str, Fault> {
     let mut out = BumpString::new_in(bump);
-    let mut after = 0;
-    for captures in regex.captures_iter(text).take(if global { usize::MAX } else { 1 }) {
-        let Some(found) = captures.get(0) else { continue };
-        out.push_str(&text[after..found.start()]);
+    let (mut copied, mut from) = (0, 0);
+    while let Some(captures) = regex.captures_at(text, from) {
+        let Some(found) = captures.get(0) else { break };
+        out.push_str(&text[copied..found.start()]);
         expand(replacement, &captures, &mut out);
-        after = found.end();
+        copied = found.end();
         if out.len() > MAX_TEXT {
             return Err(EvalError::too_long("regexp_replace"));
         }
+        // After nothing the search goes on a character later; nothing may be found right after something.
+        let next = if found.is_empty() { text[copied..].chars().next().map(char::len_utf8) } else { Some(0) };
+        match next {
+            Some(step) if global => from = copied + step,
+            _ => break,
+        }
     }
-    if after == 0 && out.is_empty() {
+    if copied == 0 && out.is_empty() {
         return Ok(text);
     }
-    out.push_str(&text[after..]);
+    out.push_str(&text[copied..]);
     Ok(out.into_bump_str())
 }
 

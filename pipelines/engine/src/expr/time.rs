@@ -136,11 +136,11 @@ pub(crate) fn extract(part: Part, micros_at: i64) -> Result<i128, Fault> {
     })
 }
 
-/// A part of a date; the parts of a day are refused when an expression is compiled.
+/// A part of a date, of scale 0; the parts of a day are refused when an expression is compiled.
 pub(crate) fn extract_date(part: Part, days: i64) -> Result<i128, Fault> {
     let date = civil(days)?;
     Ok(match part {
-        Part::Epoch => i128::from(days) * i128::from(MICROS_PER_DAY),
+        Part::Epoch => i128::from(days) * 86_400,
         part => i128::from(date_part(part, date)),
     })
 }

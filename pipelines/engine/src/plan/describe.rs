@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use headwater_schemas::topic::Identity;
 
-use super::{FOLD_VERSION, TopicPlan, View};
+use super::{FOLD_VERSION, Needed, TopicPlan, View};
 use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::table::Direction;
 
@@ -13,9 +13,13 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
     let mut out = format!("fold {FOLD_VERSION}\n");
     for plan in topics {
         for (event, needs) in plan.topic.events.iter().zip(&plan.events).filter(|(_, needs)| needs.used) {
-            let fields = needs.needed.iter().map(|&field| {
-                let field = &event.schema.record.fields[field];
-                format!("{} {}{}", field.name, field.ty.ty, if field.ty.nullable { " or null" } else { "" })
+            let record = &event.schema.record;
+            let fields = needs.needed.iter().map(|&index| match Needed::of(record.fields.len(), index) {
+                Needed::Metadata(metadata) => metadata.name().to_owned(),
+                Needed::Field(field) => {
+                    let field = &record.fields[field];
+                    format!("{} {}{}", field.name, field.ty.ty, if field.ty.nullable { " or null" } else { "" })
+                }
             });
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use headwater_schemas::{FieldType, RecordType, Type};
 
+use super::metadata::{self, Metadata};
 use crate::expr::{Binding, Scope};
 use crate::table::Table;
 use crate::unknown;
 
-/// An event's fields, by name or as `Event.field` or `alias.field`, the elements of an array that it unfolds, and the
-/// columns of the `with` row as `view.column`.
+/// An event's fields, by name or as `Event.field` or `alias.field`, the elements of an array that it unfolds, the columns of
+/// the `with` row as `view.column`; what the record says beside the event (`_time`).
 ///
 /// Slots: the `with` row's columns first, then the element's, then the event's needed fields; a field becomes needed when
 /// it is named.
@@ -90,14 +91,17 @@ fn standing_for(target: &[&str], own: impl Fn(&[&str]) -> Option<Binding>) -> Op
 
 impl EventScope<'_> {
     fn field(&self, name: &str) -> Option<Binding> {
-        let (index, field) = unknown::field_of(self.record, name)?;
+        let (index, ty) = match Metadata::named(self.record, name).filter(|_| self.record.field(name).is_none()) {
+            Some((index, metadata)) => (index, metadata.ty()),
+            None => unknown::field_of(self.record, name).map(|(index, field)| (index, field.ty.clone()))?,
+        };
         let mut needed = self.needed.borrow_mut();
         let slot = needed.iter().position(|&n| n == index).unwrap_or_else(|| {
             needed.push(index);
             needed.len() - 1
         });
         let before = self.element_base() + self.element.map_or(0, Element::slots);
-        Some(Binding { slot: before + slot, ty: field.ty.clone(), used: 1 })
+        Some(Binding { slot: before + slot, ty, used: 1 })
     }
 
     fn element_base(&self) -> usize {
@@ -166,7 +170,12 @@ impl Scope for EventScope<'_> {
             .filter(|_| self.with_readable)
             .into_iter()
             .flat_map(|table| table.columns.iter().map(move |column| format!("{}.{}", table.name, column.name)));
-        renames.chain(elements).chain(fields).chain(columns).collect()
+        renames.chain(elements).chain(fields).chain(columns).chain(metadata::names().map(str::to_owned)).collect()
+    }
+
+    fn text(&self, path: &[&str]) -> Option<String> {
+        let own = path[self.prefix(path)..] == [metadata::EVENT];
+        (own && self.record.field(metadata::EVENT).is_none()).then(|| self.event.to_owned())
     }
 }
 

@@ -23,6 +23,7 @@ fn numbers() {
          cast(p as real) => 12.5f
          cast(p as double precision) => 12.5
          cast(0.1 as real) => 0.1f
+         cast(9007199791611905 as real) => 9007200000000000.0f
          cast(cast('1e300' as double precision) as real) => ! cast: the result is out of the range of real
          cast(i as numeric(5, 2)) => 7.00
          cast(p as numeric(4, 1)) => 12.5
@@ -73,6 +74,14 @@ fn text() {
          cast(lpad('', 50, 'x') as int) => ! cannot cast 'xxxxxxxxxxxxxxxxxxxxxxxx…' to int
          cast('1.005' as numeric(10, 2)) => 1.01
          cast('-1e3' as numeric(10, 2)) => -1000.00
+         cast('1e-50' as numeric(10, 2)) => 0.00
+         cast('0.004999999999999999999999999999999999999999999999' as numeric(10, 2)) => 0.00
+         cast('0.005000000000000000000000000000000000000000000000' as numeric(10, 2)) => 0.01
+         cast('-99999999.995' as numeric(10, 2)) => ! cast: the result is out of the range of decimal(10,2)
+         cast('1e38' as numeric(38, 0)) => ! cast: the result is out of the range of decimal(38,0)
+         cast('0e99' as numeric(10, 2)) => 0.00
+         cast('1e' as numeric(10, 2)) => ! cannot cast '1e' to decimal(10,2)
+         cast('\u{a0}7' as int) => ! cannot cast '\u{a0}7' to int
          cast('NaN' as numeric(10, 2)) => ! cannot cast 'NaN' to decimal(10,2)
          cast('12345678901' as numeric(10, 0)) => ! cast: the result is out of the range of decimal(10,0)
          cast('1.5' as double precision) => 1.5
@@ -85,6 +94,8 @@ fn text() {
          cast('of' as boolean) => false
          cast('o' as boolean) => ! cannot cast 'o' to boolean
          cast('2026-01-31' as date) => date 2026-01-31
+         cast('2026-01-31 23:00-05' as date) => date 2026-01-31
+         cast('2026-01-31T25:00' as date) => ! cannot cast '2026-01-31T25:00' to date
          cast('2026-01-31 12:00+01' as timestamptz) => 2026-01-31 11:00:00
          cast('yesterday' as date) => ! cannot cast 'yesterday' to date
          cast('ABABABABABABABABABABABABABABABAB' as uuid) => abababab-abab-abab-abab-abababababab

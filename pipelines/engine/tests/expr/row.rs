@@ -58,6 +58,7 @@ pub(crate) fn row() -> Columns {
     let line = record("Line", vec![("product", required(Type::String)), ("quantity", required(Type::Int))]);
     let lines = [("tea", 2), ("jam", 5)]
         .map(|(product, quantity)| Value::Record([Value::string(product), Value::Long(quantity)].into()));
+    let tags = Type::Array(Arc::new(optional(Type::String)));
     let attributes = [("colour", "red"), ("size", "XL")].map(|(key, value)| (Arc::from(key), Value::string(value)));
     Columns(vec![
         ("i", required(Type::Int), Value::Long(7)),
@@ -88,6 +89,9 @@ pub(crate) fn row() -> Columns {
         ),
         ("n_address", optional(Type::Record(address)), Value::Null),
         ("lines", required(Type::Array(Arc::new(required(Type::Record(line))))), Value::Array(lines.into())),
+        ("tags", required(tags.clone()), Value::Array([Value::string("gift"), Value::Null].into())),
+        ("n_tags", optional(tags.clone()), Value::Null),
+        ("none", required(tags), Value::Array([].into())),
         ("attributes", required(Type::Map(Arc::new(required(Type::String)))), Value::Map(attributes.into())),
     ])
 }

@@ -138,6 +138,8 @@ fn regular_expressions() {
          regexp_replace('abc', 'x', 'y') => 'abc'
          regexp_replace('abc', '', 'x') => 'xabc'
          regexp_replace('aaa', 'a*', '') => ''
+         regexp_replace('baaac', 'a*', '-', 'g') => '-b--c-'
+         regexp_replace('äb', 'x*', '-', 'g') => '-ä-b-'
          regexp_replace(s, '[^a-z]', '', 'g') => 'ello'
          regexp_replace(s, 'L', '*', 'gi') => 'He**o'
          regexp_like(s, '(') => ! not a regular expression: unclosed group

@@ -63,7 +63,7 @@ fn own_digits(arg: &Typed) -> Option<Type> {
         Ty::Of(Type::Long) => Some(Type::Decimal { precision: 19, scale: 0 }),
         Ty::Of(ty @ Type::Decimal { .. }) => Some(ty.clone()),
         _ => {
-            let decimal = decimal::parse(arg.literal.as_ref()?.trim())?;
+            let decimal = decimal::parse(cast::trimmed(arg.literal.as_ref()?))?;
             Some(Type::Decimal { precision: decimal::MAX_DIGITS, scale: decimal.scale })
         }
     }
@@ -84,7 +84,7 @@ fn converted(arg: &Typed, to: &Type) -> Option<Code> {
         Type::Int | Type::Long => to_integer(code, from_ty, to),
         Type::Decimal { precision, scale } => to_decimal(code, from_ty, *precision, *scale).map(Code::Dec),
         Type::Double if from.is_numeric() => Some(Code::Double(code.into_double(from_ty))),
-        Type::Float if from.is_numeric() => Some(Code::Double(map(code.into_double(from_ty), |x, _| to_float(x)))),
+        Type::Float if from.is_numeric() => Some(Code::Double(map(code.into_float(from_ty), |x, _| to_float(x)))),
         Type::Boolean if *from == Type::Int => Some(Code::Bool(map(code.into_long(), |n, _| Ok(n != 0)))),
         Type::Date if from.is_timestamp() => Some(Code::Long(map(code.into_long(), |at, _| Ok(time::day_of(at))))),
         Type::TimestampMicros if *from == Type::Date || from.is_timestamp() => {

@@ -8,7 +8,7 @@ use super::compare::Subject;
 use super::{Checked, Checker};
 use crate::expr::ast::{Ast, BinaryOp};
 use crate::expr::code::{Code, Ty, Typed, each_kind};
-use crate::expr::kind::{Arg, Bool, Double, Kind, Span, map};
+use crate::expr::kind::{Arg, Bool, Double, Kind, Span};
 use crate::expr::order::{float_order, value_order};
 use crate::expr::{ExprError, assign};
 
@@ -58,11 +58,21 @@ impl Checker<'_> {
     pub(super) fn coalesce(&mut self, args: Vec<Typed>, range: Range<usize>) -> Checked {
         let nullable = args.iter().all(|arg| arg.nullable);
         let (ty, codes) = self.common(args, "coalesce", &range)?;
+        // A constant null gives nothing, and what follows another constant is never asked for.
         let mut codes = codes.into_iter();
-        let first = codes.next()?;
+        let mut asked = vec![codes.next()?];
+        while let Some(code) =
+            codes.next().filter(|_| asked.last().is_some_and(|last| !last.is_constant() || last.is_null()))
+        {
+            if asked.last().is_some_and(Code::is_null) {
+                asked.pop();
+            }
+            asked.push(code);
+        }
+        let first = asked.remove(0);
         let code = each_kind!(first, Same, first => {
-            let rest: Vec<_> = codes.filter_map(|code| if let Same(arg) = code { Some(arg) } else { None }).collect();
-            Same(Arg::computed(move |ctx| {
+            let rest: Vec<_> = asked.into_iter().filter_map(|code| if let Same(arg) = code { Some(arg) } else { None }).collect();
+            if rest.is_empty() { Same(first) } else { Same(Arg::computed(move |ctx| {
                 if let Some(value) = first.get(ctx)? {
                     return Ok(Some(value));
                 }
@@ -72,7 +82,7 @@ impl Checker<'_> {
                     }
                 }
                 Ok(None)
-            }))
+            })) }
         });
         Some(Typed { code, ty, nullable, range, literal: None })
     }
@@ -81,7 +91,7 @@ impl Checker<'_> {
         let Some(subject) = Subject::new(left) else {
             return self.fail(range, "`nullif` does not compare intervals", "not for this type");
         };
-        let (value, ty) = (subject.typed.code.clone(), subject.typed.ty.clone());
+        let (value, ty) = as_compared(&subject.typed, &right.ty);
         let literal = subject.typed.literal.clone();
         let equal = self.compare(BinaryOp::Equal, subject.typed.clone(), right, &range)?;
         let body = each_kind!(value, Same, value => Same(Arg::computed(move |ctx| {
@@ -162,6 +172,24 @@ impl Checker<'_> {
     }
 }
 
+/// What `nullif` gives: its first argument, of the type in which it is compared with the second. Postgres compares integers
+/// with integers and floats with doubles as they are.
+fn as_compared(left: &Typed, right: &Ty) -> (Code, Ty) {
+    let (code, ty) = (left.code.clone(), left.ty.clone());
+    let alike = (ty.is_integer() && right.is_integer()) || (ty.is_float() && right.is_float());
+    if alike || !(ty.is_numeric() && right.is_numeric()) {
+        return (code, ty);
+    }
+    if ty.is_float() || right.is_float() {
+        return (Code::Double(code.into_double(&ty)), Ty::Of(Type::Double));
+    }
+    match ty {
+        Ty::Of(Type::Int) => (Code::Dec(code.into_decimal()), Ty::Of(Type::Decimal { precision: 10, scale: 0 })),
+        Ty::Of(Type::Long) => (Code::Dec(code.into_decimal()), Ty::Of(Type::Decimal { precision: 19, scale: 0 })),
+        ty => (code, ty),
+    }
+}
+
 fn better(order: std::cmp::Ordering, greatest: bool) -> bool {
     if greatest { order.is_gt() } else { order.is_lt() }
 }
@@ -204,10 +232,7 @@ fn widened(typed: Typed, to: &Ty) -> Result<Code, crate::expr::error::Fault> {
     Ok(match to {
         Ty::Of(Type::Decimal { scale, .. }) => Code::Dec(typed.code.into_scale(typed.ty.scale(), *scale)?),
         Ty::Of(Type::Double) => Code::Double(typed.code.into_double(&typed.ty)),
-        Ty::Of(Type::Float) => {
-            let wide: Arg<Double> = typed.code.into_double(&typed.ty);
-            Code::Double(map(wide, |x, _| Ok(f64::from(x as f32))))
-        }
+        Ty::Of(Type::Float) => Code::Double(typed.code.into_float(&typed.ty)),
         Ty::Of(Type::TimestampMicros) => Code::Long(typed.code.into_instant(&typed.ty)),
         _ => typed.code,
     })

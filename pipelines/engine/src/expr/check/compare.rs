@@ -154,7 +154,7 @@ impl Checker<'_> {
                 self.fail_with(ExprError { help, ..ExprError::new(message, typed.range, "not a symbol") })
             }
             // A number keeps the digits it is written with.
-            Ty::Of(Type::Decimal { .. }) => match decimal::parse(text.trim()) {
+            Ty::Of(Type::Decimal { .. }) => match decimal::parse(cast::trimmed(&text)) {
                 Some(decimal) => {
                     let ty = Type::Decimal { precision: decimal::MAX_DIGITS, scale: decimal.scale };
                     Some(Typed::new(Code::Dec(Arg::Constant(Some(decimal.unscaled))), ty, false, typed.range))

@@ -10,7 +10,9 @@ use crate::source::{Code, suggestion};
 /// Name, fewest and most arguments, and how it is written.
 const FUNCTIONS: &[(&str, usize, usize, &str)] = &[
     ("abs", 1, 1, "abs(x)"),
+    ("array_length", 2, 2, "array_length(array, 1)"),
     ("btrim", 1, 2, "btrim(text [, characters])"),
+    ("cardinality", 1, 1, "cardinality(array)"),
     ("ceil", 1, 1, "ceil(x)"),
     ("ceiling", 1, 1, "ceiling(x)"),
     ("coalesce", 1, MANY, "coalesce(a, b, …)"),
@@ -83,6 +85,7 @@ impl Checker<'_> {
             "abs" | "ceil" | "ceiling" | "floor" | "mod" | "power" | "round" | "sqrt" => {
                 self.numeric_function(name, args, range)
             }
+            "array_length" | "cardinality" => self.array_size(name, args, range),
             "date_trunc" => self.date_trunc(args, range),
             "concat" => self.concat(args, range),
             "regexp_like" | "regexp_replace" => self.regexp(name, args, range),

@@ -21,7 +21,9 @@ impl Checker<'_> {
         let of_day = matches!(part, Part::Microseconds | Part::Milliseconds | Part::Second | Part::Minute | Part::Hour);
         let of_interval = of_day || matches!(part, Part::Day | Part::Month | Part::Year | Part::Epoch);
         let nullable = arg.nullable;
-        let ty = Type::Decimal { precision: decimal::MAX_DIGITS, scale: time::part_scale(part) };
+        // A date has no fractions of a second.
+        let scale = if arg.ty.is_date() { 0 } else { time::part_scale(part) };
+        let ty = Type::Decimal { precision: decimal::MAX_DIGITS, scale };
         let code = match (&arg.ty, arg.code) {
             (Ty::Of(Type::TimestampMicros | Type::TimestampMillis), Code::Long(at)) if part != Part::Julian => {
                 map(at, move |at, _| time::extract(part, at))

@@ -96,6 +96,11 @@ impl Lower<'_, '_> {
                 let range = arg.range.start..end.max(arg.range.end);
                 Ok(Ast { node: Node::In { arg, list, negated: *negated }, range })
             }
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => {
+                let (arg, array) = (self.boxed(left)?, self.boxed(right)?);
+                let range = arg.range.start..self.source.parenthesised(&array.range, 0).end;
+                Ok(Ast { node: Node::Any { arg, array }, range })
+            }
             Expr::Between { expr: arg, negated, low, high } => {
                 let (arg, low, high) = (self.boxed(arg)?, self.boxed(low)?, self.boxed(high)?);
                 let range = arg.range.start..high.range.end;

@@ -18,7 +18,9 @@ pub(super) fn name(expr: &Expr) -> (String, Option<&'static str>) {
         Expr::JsonAccess { .. } => ("JSON access", Some("write address.city or attributes['x']")),
         Expr::ILike { .. } => ("`ilike`", Some("write lower(x) like 'pattern'")),
         Expr::SimilarTo { .. } | Expr::RLike { .. } => ("`similar to`", Some("write regexp_like(x, 'pattern')")),
-        Expr::AnyOp { .. } | Expr::AllOp { .. } => ("`any` or `all`", Some("write x in (a, b, c)")),
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+            ("this `any` or `all`", Some("write x = any(array), or x in (a, b, c)"))
+        }
         Expr::InUnnest { .. } | Expr::MemberOf(_) => ("membership of an array", None),
         Expr::Convert { .. } => ("`convert`", Some("write cast(x as type)")),
         Expr::AtTimeZone { .. } => {

@@ -5,12 +5,12 @@
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 
+use super::super::cast::trimmed;
 use super::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, Span};
 
-/// `2026-01-31`, as days since 1970-01-01.
+/// `2026-01-31`, as days since 1970-01-01. A time after it is read and left out, offset and all.
 pub(crate) fn parse_date(text: &str) -> Option<i32> {
-    let (date, rest) = date_start(text.trim())?;
-    rest.is_empty().then(|| days(date))?
+    days(moment(text)?.date)
 }
 
 fn days(date: NaiveDate) -> Option<i32> {
@@ -38,17 +38,30 @@ fn number(text: &str, least: usize, most: usize) -> Option<(i64, &str)> {
 
 /// `2026-01-31`, `2026-01-31 18:30`, `2026-01-31T18:30:00.5Z`, `2026-01-31 18:30:00+02`, as microseconds since 1970.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
-    let (date, rest) = date_start(text.trim())?;
+    let Moment { date, time, offset } = moment(text)?;
     let midnight = i64::from(days(date)?) * MICROS_PER_DAY;
+    midnight.checked_add(time)?.checked_sub(offset)
+}
+
+/// What a text says of a moment, in microseconds.
+struct Moment {
+    date: NaiveDate,
+    time: i64,
+    /// East of UTC.
+    offset: i64,
+}
+
+fn moment(text: &str) -> Option<Moment> {
+    let (date, rest) = date_start(trimmed(text))?;
     if rest.is_empty() {
-        return Some(midnight);
+        return Some(Moment { date, time: 0, offset: 0 });
     }
     let rest = rest.strip_prefix(['T', 't', ' ']).map_or(rest, str::trim_start);
     if rest.starts_with(['+', '-']) || rest.eq_ignore_ascii_case("z") {
-        return Some(midnight - offset(rest)?);
+        return Some(Moment { date, time: 0, offset: offset(rest)? });
     }
     let (time, rest) = clock(rest)?;
-    midnight.checked_add(time)?.checked_sub(offset(rest.trim_start())?)
+    Some(Moment { date, time, offset: offset(rest.trim_start())? })
 }
 
 /// `18:30`, `18:30:00.5`, `24:00:00`, and the rest.
@@ -106,7 +119,7 @@ fn offset(text: &str) -> Option<i64> {
 
 /// `1 year 2 months 3 days 04:05:06`, `-1 day`, `1.5 hours`, `2 days ago`, `P1DT2H`.
 pub(crate) fn parse_interval(text: &str) -> Option<Span> {
-    let text = text.trim();
+    let text = trimmed(text);
     if let Some(rest) = text.strip_prefix(['P', 'p']) {
         return iso_interval(rest);
     }
