@@ -43,7 +43,7 @@ impl Refusals {
             let refused = self.counts.entry(place(record)).or_default();
             refused.0 += 1;
             refused.1.clone_from(&reason);
-            return Ended::Unavailable(reason);
+            return Ended::Refused(reason);
         }
         self.narrowed = Some(((batch.len() / NARROWER).max(1), next.clone()));
         Ended::Narrowed(reason)

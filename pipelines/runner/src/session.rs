@@ -29,6 +29,8 @@ pub(crate) enum Ended {
     Fenced(String),
     /// Nothing is known to be written; the same may succeed later.
     Unavailable(String),
+    /// The store refuses what this one record makes; it may take it later.
+    Refused(String),
     /// The store refuses what one record makes, and it is not known yet which: go on in smaller batches.
     Narrowed(String),
     /// Other partitions are this worker's now; what was taken is written.
@@ -74,7 +76,8 @@ pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown
     let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
     while let Some(gathered) = queue.recv().await {
         if let Err(ended) = writer.flush(gathered, refusals).await {
-            past.stuck_at = matches!(ended, Ended::Unavailable(_)).then(|| writer.positions.clone());
+            let waits = matches!(ended, Ended::Unavailable(_) | Ended::Refused(_));
+            past.stuck_at = waits.then(|| writer.positions.clone());
             return ended;
         }
         past.flushed += 1;
@@ -285,7 +288,6 @@ impl<'j> Writer<'j> {
 
     fn report(&mut self, outcome: &Outcome, started: Instant) {
         let topology = self.target.topology.clone();
-        let rows = outcome.writes.iter().map(|w| w.puts.len() + w.deletes.len() + w.partition_deletes.len());
         histogram!("headwater_runner_flush_seconds", "topology" => topology.clone()).record(started.elapsed());
         histogram!("headwater_runner_batch_records", "topology" => topology.clone())
             .record(outcome.records.len() as f64);
@@ -297,13 +299,18 @@ impl<'j> Writer<'j> {
             ("headwater_runner_ignored_total", counts.ignored),
             ("headwater_runner_unknown_total", counts.unknown),
             ("headwater_runner_absent_total", counts.absent),
-            ("headwater_runner_rows_written_total", rows.sum::<usize>() as u64),
             ("headwater_runner_parked_total", outcome.parked.len() as u64),
             ("headwater_runner_cache_hits_total", hits),
             ("headwater_runner_cache_misses_total", misses),
         ];
         for (name, count) in totals {
             counter!(name, "topology" => topology.clone()).increment(count);
+        }
+        for writes in &outcome.writes {
+            let rows = writes.puts.len() + writes.deletes.len() + writes.partition_deletes.len();
+            let view = self.job.topology.views[writes.view].table.name.clone();
+            counter!("headwater_runner_rows_written_total", "topology" => topology.clone(), "view" => view)
+                .increment(rows as u64);
         }
     }
 }
