@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::gather::{self, Gathered};
+use crate::gather::{self, Gathered, Start};
 use crate::membership::{Membership, Place};
 use crate::records;
-use crate::refusals::Refusals;
+use crate::refusals::{Refusal, Refusals};
 use crate::worker::{Job, RunError};
 
 /// Why a session is over.
@@ -31,7 +31,7 @@ pub(crate) enum Ended {
     Unavailable(String),
     /// The store refuses what this one record makes; it may take it later.
     Refused(String),
-    /// The store refuses what one record makes, and it is not known yet which: go on in smaller batches.
+    /// The store refuses what one record makes: go on in batches that are cut so that it is found, or without it.
     Narrowed(String),
     /// Other partitions are this worker's now; what was taken is written.
     Rebalanced,
@@ -71,7 +71,8 @@ pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown
     reader.settings.batch_records = narrowed.unwrap_or(job.settings.batch_records);
     let (batches, mut queue) = mpsc::channel(1);
     let (committed, seen) = watch::channel(Positions::new());
-    let gathering = gather::run(reader, past.place.clone(), writer.positions.clone(), batches, seen, shutdown.clone());
+    let from = Start { stored: writer.positions.clone(), cuts: refusals.cuts() };
+    let gathering = gather::run(reader, past.place.clone(), from, batches, seen, shutdown.clone());
     // Dropped with the session: a reader never outlives the positions that it started from.
     let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
     while let Some(gathered) = queue.recv().await {
@@ -161,6 +162,7 @@ impl<'j> Writer<'j> {
         let moves = self.moves(&gathered.next);
         let begun = self.job.store.begin(&self.target, &moves).await;
         let mut flush = begun.map_err(|problem| store_ended(self.job, problem))?;
+        refusals.trying(gathered.batch.records());
         let outcome = match self.fold(&mut flush, gathered.batch, refusals).await {
             Ok(outcome) => outcome,
             Err(problem) => {
@@ -175,9 +177,18 @@ impl<'j> Writer<'j> {
             outcome.writes.iter().map(|writes| (topology.views[writes.view].stored(in_parts), writes)).collect();
         match flush.commit(&writes, &parked).await {
             Ok(()) => {}
-            Err(StoreError::Refused { view, key, reason, .. }) => {
-                let refused = format!("the store refuses the row {key} of view {view}: {reason}");
-                return Err(refusals.note(&outcome.records, &gathered.next, refused));
+            Err(StoreError::Refused { view, key, position, by_shape, reason }) => {
+                let reason = format!("the store refuses the row {key} of view {view}: {reason}");
+                let found = topology.view(&view);
+                let refusal = Refusal {
+                    topics: found.map(|(index, _)| topology.topics_of(index)).unwrap_or_default(),
+                    is_owned: found.is_some_and(|(_, view)| view.owner.is_some()),
+                    row: (view, key),
+                    position,
+                    by_shape,
+                    reason,
+                };
+                return Err(refusals.note(&outcome.records, &gathered.next, refusal));
             }
             Err(problem) => return Err(store_ended(self.job, problem)),
         }
@@ -261,9 +272,9 @@ impl<'j> Writer<'j> {
         }
         self.cache.wrote(outcome);
         self.positions.extend(next);
+        refusals.taken(&self.positions);
         for parked in &outcome.parked {
             let record = &outcome.records[parked.record];
-            refusals.forget(record);
             if let Some(key) = &record.key {
                 self.parked.entry((record.topic, record.partition, key.clone())).or_insert(record.offset);
             }
