@@ -1,5 +1,6 @@
 //! `headwater doctor`: whether everything that a project needs is there and fits together, and how to mend what does not.
 
+mod cassandra;
 mod kafka;
 mod places;
 mod postgres;
@@ -19,9 +20,9 @@ use crate::output::printable;
 #[command(
     long_about = "Looks at the declarations, the folders and their rights, disk space, the clock, the log's topics against \
                   the declared ones, the registry against the schemas and the stores against the topologies. Of each server \
-                  that is configured: whether it answers, what its user may do, whether what it takes is durable, its \
-                  version and its clock, as far as it tells them (Kafka tells neither). It changes nothing. Each finding \
-                  says how to mend it.",
+                  that is configured: whether it answers, what its user may do, whether what it takes is durable and \
+                  copied, its version and its clock (but Kafka's, which its protocol does not tell). It changes nothing. \
+                  Each finding says how to mend it.",
     after_help = "Examples:\n  headwater doctor\n  headwater --config deploy/dev/headwater.yaml doctor\n  \
                   headwater doctor --json | jq '.[] | select(.state != \"ok\")'"
 )]
@@ -103,7 +104,12 @@ async fn look(context: &Context) -> Vec<Finding> {
     };
     findings.push(Finding::ok("files", "the declarations are right"));
     findings.extend(places::look(&project));
-    let servers = [kafka::look(&project).await, registry::look(&project).await, postgres::look(&project).await];
+    let servers = [
+        kafka::look(&project).await,
+        registry::look(&project).await,
+        postgres::look(&project).await,
+        cassandra::look(&project).await,
+    ];
     let is_usable = servers.iter().all(|looked| looked.is_usable);
     findings.extend(servers.into_iter().flat_map(|looked| looked.findings));
     if !is_usable {

@@ -94,7 +94,8 @@ pub(crate) fn watched() -> bool {
 
 /// `1 topic`, `2 topics`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (count, stem) {
         (1, _) => format!("1 {noun}"),
         (_, Some(stem)) => format!("{count} {stem}ies"),
         _ => format!("{count} {noun}s"),
@@ -120,9 +121,13 @@ mod tests {
 
     #[test]
     fn nouns_are_counted() {
-        for (count, noun, text) in
-            [(1, "topic", "1 topic"), (0, "topic", "0 topics"), (2, "query", "2 queries"), (1, "query", "1 query")]
-        {
+        for (count, noun, text) in [
+            (1, "topic", "1 topic"),
+            (0, "topic", "0 topics"),
+            (2, "query", "2 queries"),
+            (1, "query", "1 query"),
+            (2, "day", "2 days"),
+        ] {
             assert_eq!(counted(count, noun), text);
         }
     }

@@ -56,6 +56,7 @@ impl Serving {
         telemetry::logs(Format::Auto, "warn,headwater=info")
             .map_err(|error| Failure::because("logging cannot be set up", &error))?;
         let metrics = telemetry::metrics().map_err(|error| Failure::because("metrics cannot be set up", &error))?;
+        headwater_runner::describe_metrics();
         environment.declare().await?;
         let deployed = environment.deploy().await?;
         let listener = bind(listen).await?;
@@ -132,17 +133,17 @@ async fn keep(job: Job, gate: Gate, stop: CancellationToken) {
         Condition::Working => gate.open(),
         Condition::Waiting(why) => gate.close(why),
     };
-    let ended = {
-        let (reported, stopped) = (job.clone(), stop.clone());
-        tokio::select! {
-            ended = headwater_runner::run(job, stopped, tell) => ended,
-            () = headwater_runner::report_lag(&reported) => Ok(()),
+    let reported = job.clone();
+    let kept = async {
+        if let Err(error) = headwater_runner::run(job, stop.clone(), tell).await {
+            gate.close(error.to_string());
+            // The gate is kept, so that its reason stands for as long as the process does, and its lag is told.
+            stop.cancelled().await;
         }
     };
-    if let Err(error) = ended {
-        gate.close(error.to_string());
-        // The gate is kept, so that its reason stands for as long as the process does.
-        stop.cancelled().await;
+    tokio::select! {
+        () = kept => {}
+        () = headwater_runner::report_lag(&reported) => {}
     }
 }
 

@@ -1,25 +1,32 @@
-//! `headwater status`: how far each topology is behind its topics, in records and in seconds, and what is parked.
+//! `headwater status`: how far each topology is behind its topics, in records and in seconds, how fresh its views are, and
+//! what is parked.
 
 use clap::Args;
-use headwater_runner::PartitionLag;
+use headwater_runner::{PartitionLag, ViewFreshness};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::environment::{Deployed, Environment};
 use crate::failure::{Answer, Failure};
 
-/// Show lag in records and in seconds, parked records and generations
+/// Show lag in records and in seconds, how fresh views are, parked records and generations
 #[derive(Debug, Args)]
 #[command(
     long_about = "Reads positions and parked records from the stores, and ends from the log; it can be asked whether \
                   Headwater runs or not. Lag in records is the end less the position, an upper bound that is zero at the \
-                  end; lag in seconds is the age of the oldest record that the views do not reflect yet.",
-    after_help = "Examples:\n  headwater status\n  headwater status --partitions\n  headwater status --json | jq '.topologies[].lag_records'"
+                  end; lag in seconds is the age of the oldest record that the views do not reflect yet. A view is as fresh as \
+                  the oldest such record of its own topics is old: zero seconds where nothing it reads is behind. What \
+                  only the worker knows is in its /metrics: events per written row, batch sizes, cache hits, write times, \
+                  retries.",
+    after_help = "Examples:\n  headwater status\n  headwater status --partitions\n  headwater status --views\n  headwater status --json | jq '.topologies[].lag_records'"
 )]
 pub(crate) struct Status {
     /// Each partition by itself
     #[arg(long)]
     partitions: bool,
+    /// How fresh each view is, too
+    #[arg(long)]
+    views: bool,
 }
 
 /// One topology's state.
@@ -27,6 +34,7 @@ struct State {
     deployed: Deployed,
     current: bool,
     lag: Vec<PartitionLag>,
+    views: Vec<ViewFreshness>,
     parked_keys: usize,
     parked_records: u64,
 }
@@ -58,6 +66,11 @@ impl Status {
         let rows: Vec<Vec<String>> = states.iter().flat_map(|state| state.rows(self.partitions)).collect();
         if !rows.is_empty() {
             out.table(&["TOPOLOGY", "GENERATION", "TOPIC", "PARTITION", "BEHIND", "SECONDS"], &rows)?;
+        }
+        let views: Vec<Vec<String>> = states.iter().filter(|_| self.views).flat_map(State::view_rows).collect();
+        if !views.is_empty() {
+            out.line("")?;
+            out.table(&["TOPOLOGY", "GENERATION", "VIEW", "SECONDS"], &views)?;
         }
         for state in &states {
             let name = &state.deployed.topology.name;
@@ -93,7 +106,8 @@ async fn state(environment: &Environment, deployed: Deployed, current: bool) -> 
     let keys = deployed.store.parked_keys(&name, deployed.generation).await;
     let keys = keys.map_err(|error| Failure::because(format!("what is parked of {name} cannot be read"), &error))?;
     let parked_records = keys.iter().map(|key| key.count).sum();
-    Ok(State { deployed, current, lag, parked_keys: keys.len(), parked_records })
+    let views = headwater_runner::freshness(&deployed.topology, &lag);
+    Ok(State { deployed, current, lag, views, parked_keys: keys.len(), parked_records })
 }
 
 impl State {
@@ -108,6 +122,8 @@ impl State {
                 })
             })
             .collect();
+        let view = |view: &ViewFreshness| json!({ "view": view.view, "freshness_seconds": seconds(view.oldest_ms) });
+        let views: Vec<_> = self.views.iter().map(view).collect();
         json!({
             "topology": self.deployed.topology.name,
             "generation": self.deployed.generation,
@@ -117,7 +133,16 @@ impl State {
             "parked_keys": self.parked_keys,
             "parked_records": self.parked_records,
             "partitions": partitions,
+            "views": views,
         })
+    }
+
+    fn view_rows(&self) -> Vec<Vec<String>> {
+        let (topology, generation) = (&self.deployed.topology.name, self.deployed.generation.to_string());
+        let row = |view: &ViewFreshness| {
+            vec![topology.clone(), generation.clone(), view.view.clone(), format!("{:.1}", seconds(view.oldest_ms))]
+        };
+        self.views.iter().map(row).collect()
     }
 
     fn rows(&self, each_partition: bool) -> Vec<Vec<String>> {

@@ -6,7 +6,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::TryInitError;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -53,14 +53,18 @@ pub fn logs(format: Format, fallback: &str) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Bounds of the buckets of every histogram, in seconds.
+/// Bounds of the buckets of every histogram of times, in seconds.
 const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+/// The same of histograms that count records.
+const RECORDS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0];
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Sets up metrics, and keeps their memory bounded from a task of the current runtime.
 pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
-    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    let counted = Matcher::Suffix("_records".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?.set_buckets_for_metric(counted, &RECORDS)?;
+    let handle = builder.install_recorder()?;
     describe();
     let kept = handle.clone();
     tokio::spawn(async move {

@@ -37,6 +37,7 @@ mod catalog;
 mod cell;
 mod claims;
 mod connection;
+mod facts;
 mod fault;
 mod flush;
 mod layout;
@@ -45,6 +46,7 @@ mod parked;
 mod positions;
 mod read;
 
+pub use facts::{CassandraFacts, KeyspaceHolds, KeyspaceRights, NodeAnswer, NodeFacts, TableFacts};
 pub(crate) use flush::CassandraFlush;
 
 use connection::Connection;

@@ -36,6 +36,8 @@ pub enum StoreError {
         key: String,
         /// The event that last touched the row; another one of its batch may be at fault.
         position: Option<RowPosition>,
+        /// The row itself is at fault, which is seen without asking the server: it is refused whenever it is tried.
+        by_shape: bool,
         reason: String,
     },
     /// A key or cursor that is not of its table's types: a defect of the caller, not of data.

@@ -26,7 +26,9 @@ mod sqlite;
 mod store;
 mod text;
 
-pub use cassandra::{CassandraOptions, CassandraStore};
+pub use cassandra::{
+    CassandraFacts, CassandraOptions, CassandraStore, KeyspaceHolds, KeyspaceRights, NodeAnswer, NodeFacts, TableFacts,
+};
 pub use claim::Claim;
 pub use deployment::{Active, Deployment};
 pub use error::StoreError;

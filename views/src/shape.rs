@@ -339,9 +339,15 @@ fn mismatch(expected: &str, found: &Value) -> Unfit {
     Unfit::Mismatch(format!("expected {expected}, found {found}"))
 }
 
-/// The refusal of a row, with its key as a person reads it.
+/// The refusal of a row for its shape, with its key as a person reads it.
 pub(crate) fn refused(table: &Table, key: &[Value], position: Option<RowPosition>, reason: String) -> StoreError {
-    StoreError::Refused { view: table.name.clone(), key: describe_key(table, key), position, reason }
+    StoreError::Refused { view: table.name.clone(), key: describe_key(table, key), position, by_shape: true, reason }
+}
+
+/// The refusal of a row by the server, which may take it another time.
+pub(crate) fn refused_by_server(table: &Table, key: &[Value], position: RowPosition, reason: String) -> StoreError {
+    let (view, key) = (table.name.clone(), describe_key(table, key));
+    StoreError::Refused { view, key, position: Some(position), by_shape: false, reason }
 }
 
 /// Keys to look up, canonical; None where no row can have the key.

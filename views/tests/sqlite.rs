@@ -225,7 +225,8 @@ async fn a_refusal_of_sqlite_names_the_row() {
     rows[77] = price(77, "bad");
     rows[77].position.offset = 1234;
     let refused = flush(&store, None, rows.clone()).await;
-    let Err(StoreError::Refused { view, key, position, reason }) = refused else { panic!("{refused:?}") };
+    let Err(StoreError::Refused { view, key, position, by_shape, reason }) = refused else { panic!("{refused:?}") };
+    assert!(!by_shape, "{reason}");
     assert_eq!((view.as_str(), key.as_str()), ("prices", "price=0.77, day=1970-01-01"));
     assert_eq!(position.unwrap().offset, 1234);
     assert!(reason.contains("no bad names"), "{reason}");

@@ -34,8 +34,11 @@ async fn cluster(kafka: &KafkaLog, config: &KafkaConfig) -> Vec<Finding> {
         Ok(facts) => facts,
         Err(error) => return vec![Finding::wrong(ABOUT, error.to_string(), "See `log.kafka` in headwater.yaml.")],
     };
-    // Kafka's protocol tells neither a broker's version nor its clock.
-    let mut findings = vec![Finding::ok(ABOUT, format!("Kafka answers, with {}", counted(facts.brokers, "broker")))];
+    // Clients are told which requests a broker knows, not its version, and no request tells its clock: a record's timestamp is
+    // its producer's. What a clock that is wrong does is looked for in the newest records.
+    let found =
+        format!("Kafka answers, with {}, whose versions and clocks it does not tell", counted(facts.brokers, "broker"));
+    let mut findings = vec![Finding::ok(ABOUT, found)];
     let brokers = config.brokers.resolve(&|name| std::env::var(name).ok()).unwrap_or_default();
     if !config.tls && config.login.is_none() && !addresses_are_loopback(&brokers) {
         findings.push(Finding::note(

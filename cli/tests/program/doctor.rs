@@ -1,5 +1,7 @@
 //! `doctor` on real servers: each thing that is wrong is one finding, which names its setting and says how to mend it.
 
+mod cassandra;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

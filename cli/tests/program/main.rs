@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod doctor;
 mod killed;
+mod metrics;
 mod project;
 mod servers;
 mod serving;

@@ -384,6 +384,15 @@ impl Topology {
         self.views.iter().enumerate().find(|(_, view)| view.table.name == name)
     }
 
+    /// The topics that feed a view, straight or through what it reads, by [`Topology::topics`].
+    pub fn topics_of(&self, view: usize) -> Vec<usize> {
+        match &self.views[view].source {
+            Source::Events(source) => vec![source.topic],
+            Source::Copy(source) => self.topics_of(source.view),
+            Source::Aggregate(source) => self.topics_of(source.view),
+        }
+    }
+
     /// The index and the plan of this topic.
     pub fn topic(&self, name: &str) -> Option<(usize, &TopicPlan)> {
         self.topics.iter().enumerate().find(|(_, plan)| plan.topic.name == name)

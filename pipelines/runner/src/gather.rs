@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::membership::{Membership, Place};
 use crate::records;
+use crate::refusals::{self, Cut};
 use crate::session::{Ended, log_ended};
 use crate::worker::{Job, Settings};
 
@@ -20,9 +21,19 @@ pub(crate) struct Gathered {
     pub(crate) next: Positions,
 }
 
+/// What a session begins with.
+pub(crate) struct Start {
+    /// The positions, as stored.
+    pub(crate) stored: Positions,
+    /// Where batches end early.
+    pub(crate) cuts: HashMap<refusals::Place, Cut>,
+}
+
 /// Records taken and not yet handed over.
 #[derive(Default)]
 struct Pending {
+    /// The batch ends here, however small it is.
+    is_cut: bool,
     records: Vec<Record>,
     bytes: usize,
     next: Positions,
@@ -53,8 +64,7 @@ struct Gatherer<'m> {
     topics: HashMap<String, usize>,
     /// Delivered, and not taken into a batch yet.
     left: Option<Left>,
-    /// As stored when the session began.
-    stored: Positions,
+    from: Start,
     /// The next offset to take: what is below was delivered before.
     taken: Positions,
 }
@@ -63,7 +73,7 @@ struct Gatherer<'m> {
 pub(crate) async fn run(
     job: Job,
     place: Place,
-    stored: Positions,
+    from: Start,
     batches: mpsc::Sender<Gathered>,
     committed: watch::Receiver<Positions>,
     stop: CancellationToken,
@@ -82,8 +92,8 @@ pub(crate) async fn run(
         decoder: Decoder::new(job.topology.clone()),
         topics: names.map(|(index, plan)| (plan.topic.name.clone(), index)).collect(),
         left: None,
-        taken: stored.clone(),
-        stored,
+        taken: from.stored.clone(),
+        from,
         membership,
         job,
     };
@@ -102,7 +112,7 @@ impl Gatherer<'_> {
         mut committed: watch::Receiver<Positions>,
         stop: CancellationToken,
     ) -> Option<Ended> {
-        if let Err(problem) = self.membership.start_all(&self.job, &self.stored).await {
+        if let Err(problem) = self.membership.start_all(&self.job, &self.from.stored).await {
             return Some(log_ended(&self.job, problem));
         }
         loop {
@@ -131,7 +141,7 @@ impl Gatherer<'_> {
 
 impl Pending {
     fn is_full(&self, settings: &Settings) -> bool {
-        self.records.len() >= settings.batch_records || self.bytes >= settings.batch_bytes
+        self.is_cut || self.records.len() >= settings.batch_records || self.bytes >= settings.batch_bytes
     }
 }
 
@@ -176,8 +186,15 @@ impl Gatherer<'_> {
         let Some(left) = &mut self.left else { return };
         let (topic, partition) = left.place;
         while !pending.is_full(&self.job.settings)
-            && let Some(record) = left.records.next()
+            && let Some(upcoming) = left.records.as_slice().first()
         {
+            let cut = self.from.cuts.get(&(topic, partition, upcoming.offset.0));
+            if cut.is_some() && !pending.records.is_empty() {
+                pending.is_cut = true;
+                break;
+            }
+            let Some(record) = left.records.next() else { break };
+            pending.is_cut = cut == Some(&Cut::Around);
             let size = record.payload.as_ref().map_or(0, |p| p.len()) + record.key.as_ref().map_or(0, |k| k.len());
             pending.bytes += size;
             pending.next.insert(left.place, record.offset.next().0);

@@ -14,11 +14,13 @@ mod prune;
 mod records;
 mod refusals;
 mod session;
+mod telemetry;
 mod worker;
 
 pub use backoff::Backoff;
 pub use deploy::{DeployError, deploy, reset};
-pub use lag::{PartitionLag, lag, report_lag};
+pub use lag::{PartitionLag, ViewFreshness, freshness, lag, report_lag};
 pub use membership::group;
 pub use prune::prune;
+pub use telemetry::describe_metrics;
 pub use worker::{Condition, Job, RunError, Settings, run};

@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::gather::{self, Gathered};
+use crate::gather::{self, Gathered, Start};
 use crate::membership::{Membership, Place};
 use crate::records;
-use crate::refusals::Refusals;
+use crate::refusals::{Refusal, Refusals};
 use crate::worker::{Job, RunError};
 
 /// Why a session is over.
@@ -29,7 +29,9 @@ pub(crate) enum Ended {
     Fenced(String),
     /// Nothing is known to be written; the same may succeed later.
     Unavailable(String),
-    /// The store refuses what one record makes, and it is not known yet which: go on in smaller batches.
+    /// The store refuses what this one record makes; it may take it later.
+    Refused(String),
+    /// The store refuses what one record makes: go on in batches that are cut so that it is found, or without it.
     Narrowed(String),
     /// Other partitions are this worker's now; what was taken is written.
     Rebalanced,
@@ -69,12 +71,14 @@ pub(crate) async fn run(job: &Job, past: &mut Past, working: impl Fn(), shutdown
     reader.settings.batch_records = narrowed.unwrap_or(job.settings.batch_records);
     let (batches, mut queue) = mpsc::channel(1);
     let (committed, seen) = watch::channel(Positions::new());
-    let gathering = gather::run(reader, past.place.clone(), writer.positions.clone(), batches, seen, shutdown.clone());
+    let from = Start { stored: writer.positions.clone(), cuts: refusals.cuts() };
+    let gathering = gather::run(reader, past.place.clone(), from, batches, seen, shutdown.clone());
     // Dropped with the session: a reader never outlives the positions that it started from.
     let gathering = AbortOnDropHandle::new(tokio::spawn(gathering));
     while let Some(gathered) = queue.recv().await {
         if let Err(ended) = writer.flush(gathered, refusals).await {
-            past.stuck_at = matches!(ended, Ended::Unavailable(_)).then(|| writer.positions.clone());
+            let waits = matches!(ended, Ended::Unavailable(_) | Ended::Refused(_));
+            past.stuck_at = waits.then(|| writer.positions.clone());
             return ended;
         }
         past.flushed += 1;
@@ -158,6 +162,7 @@ impl<'j> Writer<'j> {
         let moves = self.moves(&gathered.next);
         let begun = self.job.store.begin(&self.target, &moves).await;
         let mut flush = begun.map_err(|problem| store_ended(self.job, problem))?;
+        refusals.trying(gathered.batch.records());
         let outcome = match self.fold(&mut flush, gathered.batch, refusals).await {
             Ok(outcome) => outcome,
             Err(problem) => {
@@ -172,9 +177,18 @@ impl<'j> Writer<'j> {
             outcome.writes.iter().map(|writes| (topology.views[writes.view].stored(in_parts), writes)).collect();
         match flush.commit(&writes, &parked).await {
             Ok(()) => {}
-            Err(StoreError::Refused { view, key, reason, .. }) => {
-                let refused = format!("the store refuses the row {key} of view {view}: {reason}");
-                return Err(refusals.note(&outcome.records, &gathered.next, refused));
+            Err(StoreError::Refused { view, key, position, by_shape, reason }) => {
+                let reason = format!("the store refuses the row {key} of view {view}: {reason}");
+                let found = topology.view(&view);
+                let refusal = Refusal {
+                    topics: found.map(|(index, _)| topology.topics_of(index)).unwrap_or_default(),
+                    is_owned: found.is_some_and(|(_, view)| view.owner.is_some()),
+                    row: (view, key),
+                    position,
+                    by_shape,
+                    reason,
+                };
+                return Err(refusals.note(&outcome.records, &gathered.next, refusal));
             }
             Err(problem) => return Err(store_ended(self.job, problem)),
         }
@@ -258,9 +272,9 @@ impl<'j> Writer<'j> {
         }
         self.cache.wrote(outcome);
         self.positions.extend(next);
+        refusals.taken(&self.positions);
         for parked in &outcome.parked {
             let record = &outcome.records[parked.record];
-            refusals.forget(record);
             if let Some(key) = &record.key {
                 // A copy of its own: what the log gives lies in one piece with other records.
                 let key = Bytes::copy_from_slice(key);
@@ -287,7 +301,6 @@ impl<'j> Writer<'j> {
 
     fn report(&mut self, outcome: &Outcome, started: Instant) {
         let topology = self.target.topology.clone();
-        let rows = outcome.writes.iter().map(|w| w.puts.len() + w.deletes.len() + w.partition_deletes.len());
         histogram!("headwater_runner_flush_seconds", "topology" => topology.clone()).record(started.elapsed());
         histogram!("headwater_runner_batch_records", "topology" => topology.clone())
             .record(outcome.records.len() as f64);
@@ -300,13 +313,18 @@ impl<'j> Writer<'j> {
             ("headwater_runner_unknown_total", counts.unknown),
             ("headwater_runner_absent_total", counts.absent),
             ("headwater_runner_repeated_total", counts.repeated),
-            ("headwater_runner_rows_written_total", rows.sum::<usize>() as u64),
             ("headwater_runner_parked_total", outcome.parked.len() as u64),
             ("headwater_runner_cache_hits_total", hits),
             ("headwater_runner_cache_misses_total", misses),
         ];
         for (name, count) in totals {
             counter!(name, "topology" => topology.clone()).increment(count);
+        }
+        for writes in &outcome.writes {
+            let rows = writes.puts.len() + writes.deletes.len() + writes.partition_deletes.len();
+            let view = self.job.topology.views[writes.view].table.name.clone();
+            counter!("headwater_runner_rows_written_total", "topology" => topology.clone(), "view" => view)
+                .increment(rows as u64);
         }
     }
 }

@@ -98,6 +98,15 @@ async fn sessions(
         if past.flushed > 0 {
             backoff.reset();
         }
+        let retrying = |reason: &'static str| {
+            counter!("headwater_runner_retries_total", "topology" => topology.clone(), "reason" => reason).increment(1);
+        };
+        match &ended {
+            Ended::Fenced(_) => retrying("fenced"),
+            Ended::Narrowed(_) | Ended::Refused(_) => retrying("refused"),
+            Ended::Unavailable(_) => retrying("unavailable"),
+            Ended::Shutdown | Ended::Fatal(_) | Ended::Widened | Ended::Rebalanced => {}
+        }
         let waiting = match ended {
             Ended::Shutdown => return Ok(()),
             Ended::Fatal(problem) => {
@@ -114,17 +123,16 @@ async fn sessions(
                 continue;
             }
             Ended::Narrowed(problem) => {
-                tracing::warn!(topology, %problem, "looking for the record that it comes of, in smaller batches");
+                tracing::warn!(topology, %problem, "looking for the record that it comes of");
                 continue;
             }
-            Ended::Unavailable(problem) => {
+            Ended::Unavailable(problem) | Ended::Refused(problem) => {
                 tell(Condition::Waiting(&problem));
                 let wait = backoff.next_wait();
                 tracing::warn!(topology, %problem, ?wait, attempt = backoff.attempts(), "waiting, then trying again");
                 wait
             }
         };
-        counter!("headwater_runner_restarts_total", "topology" => topology.clone()).increment(1);
         tokio::select! {
             () = tokio::time::sleep(waiting) => {}
             () = shutdown.cancelled() => {}

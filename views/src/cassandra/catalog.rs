@@ -21,6 +21,9 @@ const MAKING: &str = "making";
 const ACTIVE: &str = "active";
 const GONE: &str = "gone";
 
+/// The table that says the store's format.
+pub(super) const FORMAT: &str = "_format";
+
 /// The store's own tables, the one that says the format last.
 const TABLES: [(&str, &str); 7] = [
     ("_catalog", "topology text PRIMARY KEY, generation bigint, declaration text, fingerprint text, state text"),
@@ -43,15 +46,15 @@ const TABLES: [(&str, &str); 7] = [
          PRIMARY KEY ((topology, generation, topic, partition), offset)",
     ),
     ("_claims", "kind text, key blob, version bigint, body blob, expires_at_ms bigint, PRIMARY KEY ((kind, key))"),
-    ("_format", "one tinyint PRIMARY KEY, version int"),
+    (FORMAT, "one tinyint PRIMARY KEY, version int"),
 ];
 
 /// Makes the store's own tables where they are missing.
 pub(super) async fn migrate(connection: &Connection) -> Result<(), StoreError> {
     const DOING: &str = "opening the store";
     let present = tables(connection).await?;
-    if present.iter().any(|name| name == "_format") {
-        let cql = format!("SELECT version FROM {} WHERE one = 0", connection.name("_format"));
+    if present.iter().any(|name| name == FORMAT) {
+        let cql = format!("SELECT version FROM {} WHERE one = 0", connection.name(FORMAT));
         let found: Option<(i32,)> = connection.first(&cql, (), DOING).await?;
         match found {
             Some((version,)) if version > KNOWN => {
@@ -60,15 +63,20 @@ pub(super) async fn migrate(connection: &Connection) -> Result<(), StoreError> {
             Some(_) => return Ok(()),
             None => {}
         }
-    } else if present.iter().any(|name| TABLES.iter().all(|(own, _)| name != own)) {
+    } else if present.iter().any(|name| !is_own(name)) {
         return Err(StoreError::NotAStore { path: format!("keyspace {}", connection.keyspace()) });
     }
     for (name, columns) in TABLES {
         let name = connection.name(name);
         connection.define(&format!("CREATE TABLE IF NOT EXISTS {name} ({columns})"), DOING).await?;
     }
-    let cql = format!("INSERT INTO {} (one, version) VALUES (0, ?)", connection.name("_format"));
+    let cql = format!("INSERT INTO {} (one, version) VALUES (0, ?)", connection.name(FORMAT));
     connection.run(&cql, (KNOWN,), DOING).await.map(drop)
+}
+
+/// Whether a table is one of the store's own, and no view's.
+pub(super) fn is_own(table: &str) -> bool {
+    TABLES.iter().any(|(own, _)| *own == table)
 }
 
 async fn tables(connection: &Connection) -> Result<Vec<String>, StoreError> {

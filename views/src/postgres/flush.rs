@@ -276,6 +276,6 @@ impl<A, I> Set<'_, A, I> {
             }
         }
         let (key, at) = (self.item)(&among[0]);
-        shape::refused(&self.layout.table, &key, Some(at), reason.unwrap_or_default())
+        shape::refused_by_server(&self.layout.table, &key, at, reason.unwrap_or_default())
     }
 }

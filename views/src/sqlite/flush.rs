@@ -254,6 +254,6 @@ impl<'w> Writes<'w> {
     }
 
     fn refused(&self, key: &[Value], at: RowPosition, error: &sqlx::Error) -> StoreError {
-        shape::refused(&self.layout.table, key, Some(at), error.to_string())
+        shape::refused_by_server(&self.layout.table, key, at, error.to_string())
     }
 }

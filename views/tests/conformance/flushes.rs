@@ -130,7 +130,8 @@ async fn a_flush_that_is_dropped_or_refused_leaves_nothing() {
         store.begin(&target(), &[step(Some(1), 2)]).await.unwrap().abandon().await;
         let bad = puts(vec![version("d", 2, "fine"), version("d", 3, "with a \0 in it")]);
         let refused = flush(&store, &[step(Some(1), 2)], &table, &bad).await;
-        let Err(StoreError::Refused { view, key, position, reason }) = refused else { panic!("{refused:?}") };
+        let Err(StoreError::Refused { view, key, position, by_shape, reason }) = refused else { panic!("{refused:?}") };
+        assert!(by_shape, "{reason}");
         assert_eq!((view.as_str(), key.as_str()), ("versions", "doc_id=\"d\", number=3"));
         assert_eq!(position, Some(RowPosition { partition: 0, offset: 3 }));
         assert!(reason.contains("NUL"), "{reason}");

@@ -116,7 +116,8 @@ async fn a_refusal_of_the_server_names_the_row() {
     let cases = [(total("bad", 1234), "shop=\"s\", name=\"bad\"", "small"), (total(&long, 5), &shown, "index")];
     for (bad, expected, because) in cases {
         let refused = flush(&store, &table, None, rows(Some(bad.clone()))).await;
-        let Err(StoreError::Refused { view, key, position, reason }) = refused else { panic!("{refused:?}") };
+        let Err(StoreError::Refused { view, key, position, by_shape, reason }) = refused else { panic!("{refused:?}") };
+        assert!(!by_shape, "{reason}");
         assert_eq!((view.as_str(), key.as_str(), position), ("totals", expected, Some(bad.position)));
         assert!(reason.contains(because), "{reason}");
         assert_eq!(next(&store, 0).await, None);

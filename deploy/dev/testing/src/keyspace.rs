@@ -1,5 +1,7 @@
 //! Keyspaces of the real Cassandra, each of one test.
 
+use std::path::Path;
+
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
@@ -34,12 +36,28 @@ impl Keyspace {
     pub async fn session(&self) -> Session {
         session(&self.cassandra).await
     }
+
+    /// Runs statements as the administrator, who may make roles and grant them rights.
+    ///
+    /// # Panics
+    /// If Cassandra does not take one.
+    pub async fn as_admin(&self, statements: &[String]) {
+        let Cassandra { admin_user, admin_password_file, .. } = &self.cassandra;
+        let session = session_as(&self.cassandra, admin_user, admin_password_file).await;
+        for cql in statements {
+            session.query_unpaged(cql.as_str(), ()).await.unwrap_or_else(|error| panic!("{cql}: {error}"));
+        }
+    }
 }
 
 async fn session(cassandra: &Cassandra) -> Session {
+    session_as(cassandra, &cassandra.user, &cassandra.password_file).await
+}
+
+async fn session_as(cassandra: &Cassandra, user: &str, password_file: &Path) -> Session {
     let builder = SessionBuilder::new()
         .known_node(&cassandra.address)
-        .user(&cassandra.user, password(&cassandra.password_file))
+        .user(user, password(password_file))
         .fetch_schema_metadata(false);
     builder.build().await.expect("Cassandra answers")
 }

@@ -1,0 +1,4 @@
+//! Workers, and what they report of themselves.
+
+mod bench;
+mod freshness;
