@@ -388,6 +388,7 @@ impl Topology {
     pub fn topics_of(&self, view: usize) -> Vec<usize> {
         match &self.views[view].source {
             Source::Events(source) => vec![source.topic],
+            Source::Seen(source) => vec![source.topic],
             Source::Copy(source) => self.topics_of(source.view),
             Source::Aggregate(source) => self.topics_of(source.view),
         }

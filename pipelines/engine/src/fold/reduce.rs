@@ -102,11 +102,7 @@ fn reduce<'a>(
 
 /// The argument's value; None where its filter leaves it out.
 #[inline]
-fn value_of<'a>(
-    argument: &Argument,
-    slots: &[ValueRef<'a>],
-    bump: &'a Bump,
-) -> Result<Option<ValueRef<'a>>, String> {
+fn value_of<'a>(argument: &Argument, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<Option<ValueRef<'a>>, String> {
     if let Some(filter) = &argument.filter
         && filter.eval_bool(slots, bump).map_err(|problem| problem.to_string())? != Some(true)
     {

@@ -30,7 +30,12 @@ impl Bench {
         let (log, store, registry) = (Log::memory(), Store::memory(), Registry::memory());
         for plan in &topology.topics {
             let topic = &plan.topic;
-            let spec = TopicSpec { name: topic.name.clone(), partitions: topic.partitions, retention_days: None };
+            let spec = TopicSpec {
+                name: topic.name.clone(),
+                partitions: topic.partitions,
+                retention_days: None,
+                compact: false,
+            };
             log.ensure_topic(&spec).await.expect("a topic");
             for event in &topic.events {
                 registry.register(&topic.subject(event), &event.schema).await.expect("an id");
