@@ -384,6 +384,19 @@ impl Topology {
         self.views.iter().enumerate().find(|(_, view)| view.table.name == name)
     }
 
+    /// Some view reads `_offset`, so that its rows depend on where in their partitions the events are.
+    pub(crate) fn reads_offsets(&self) -> bool {
+        self.topics.iter().any(|plan| {
+            // `Tombstone` is after the events: its fields are the key's.
+            let fields = plan.topic.events.iter().map(|event| event.schema.record.fields.len());
+            let fields = fields.chain([plan.topic.key.len()]);
+            let offset = |(event, fields): (&EventPlan, usize)| {
+                event.needed.iter().any(|&index| Needed::of(fields, index) == Needed::Metadata(Metadata::Offset))
+            };
+            plan.events.iter().zip(fields).any(offset)
+        })
+    }
+
     /// The topics that feed a view, straight or through what it reads, by [`Topology::topics`].
     pub fn topics_of(&self, view: usize) -> Vec<usize> {
         match &self.views[view].source {

@@ -71,31 +71,51 @@ fn reduce<'a>(
     sign: Sign,
 ) -> Result<(), String> {
     let Some(value) = value_of(argument, slots, bump)? else { return Ok(()) };
-    let Target { value: target, state, position } = target;
     match reducer {
-        Reducer::Computed(computed) => {
-            return computed::put(computed, argument, Target { value: target, state, position }, slots, bump);
-        }
-        Reducer::Last => last::put(target, &value),
+        Reducer::Last => last::put(target.value, &value),
         Reducer::First { set: None } => {}
-        Reducer::First { set: Some(set) } => first::put_once(target, &mut state[*set], &value),
-        Reducer::Ordered { of, state: packed } => {
+        Reducer::First { set: Some(set) } => first::put_once(target.value, &mut target.state[*set], &value),
+        Reducer::Count if value.is_null() => {}
+        Reducer::Count => count(target.value, sign),
+        Reducer::Sum { sum, count, result } => {
+            sum::add(target.value, target.state, (*sum, *count, *result), &value, sign);
+        }
+        Reducer::FloatSum => sum::add_float(target.value, &value),
+        Reducer::Ordered { of, state } => {
             let Some(order) = &argument.order else { return Ok(()) };
             let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
-            ordered::put(*of, target, &mut state[*packed], &value, &order, position, bump);
+            let Target { value: target, state: all, position } = target;
+            ordered::put(*of, target, &mut all[*state], &value, &order, position, bump);
         }
-        // All others skip nulls.
+        Reducer::Computed(computed) => return computed::put(computed, argument, target, slots, bump),
+        _ => return remember(reducer, target, &value, bump, sign),
+    }
+    Ok(())
+}
+
+/// The reducers that remember more than a column shows, or compare. Apart, so that the others stay small and quick. All skip
+/// nulls.
+#[inline(never)]
+fn remember<'a>(
+    reducer: &Reducer,
+    target: Target,
+    value: &ValueRef<'a>,
+    bump: &'a Bump,
+    sign: Sign,
+) -> Result<(), String> {
+    let Target { value: target, state, .. } = target;
+    match reducer {
         _ if value.is_null() => {}
-        Reducer::Count => count(target, sign),
-        Reducer::Sum { sum, count, result } => sum::add(target, state, (*sum, *count, *result), &value, sign),
-        Reducer::FloatSum => sum::add_float(target, &value),
-        Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], &value),
-        Reducer::Extreme(of) => extreme::put(*of, target, &value, bump),
-        Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], &value, bump),
-        Reducer::List => return list::put(target, &value),
-        Reducer::Set => return set::put(target, &value, bump),
-        Reducer::Top(n) => return top::put(*n, target, &value, bump),
-        Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], &value, sign),
+        Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], value),
+        Reducer::Extreme(of) => extreme::put(*of, target, value, bump),
+        Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], value, bump),
+        Reducer::List => return list::put(target, value),
+        Reducer::Set => return set::put(target, value, bump),
+        Reducer::Top(n) => return top::put(*n, target, value, bump),
+        Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], value, sign),
+        // Seen to where it was asked for.
+        Reducer::Last | Reducer::First { .. } | Reducer::Count | Reducer::Sum { .. } => {}
+        Reducer::FloatSum | Reducer::Ordered { .. } | Reducer::Computed(_) => {}
     }
     Ok(())
 }

@@ -47,7 +47,8 @@ pub(super) fn compile(
             continue;
         }
         let Column::Reducer(call_of) = columns::reducer(cx, text, call)? else { return None };
-        let part_name = Text { value: format!("{}_{}", name.value, parts.len()), ..name.clone() };
+        // No column's name starts with a digit, so no column has state of this name.
+        let part_name = Text { value: format!("{}_{}", parts.len(), name.value), ..name.clone() };
         let (reducer, ty, by_event) = reduce(cx, &part_name, &call_of, state)?;
         if !may_be_key(&ty.ty) {
             let message = format!("{} is no value of an expression", ty.ty);

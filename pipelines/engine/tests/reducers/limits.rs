@@ -63,6 +63,23 @@ fn a_result_that_does_not_fit_is_told_to_the_reader() {
     }
 }
 
+/// Columns that are called as another's parts might be: stores tell state by its name.
+#[test]
+fn state_has_names_of_its_own() {
+    let topology = compile(
+        "topology: shop\nstore: operational\nreads: [measure]\nviews:\n  \
+         named:\n    key: [id]\n    from: Measured\n    columns:\n      a: \"sum(i) / count()\"\n      \
+         a_0: sum(i)\n      a_0_sum: \"sum(l) + max(l)\"\n      a_sum: \"avg(i) + count(distinct l)\"\n      \
+         a_1: avg(x)\n      a_count: count(distinct l)\n",
+    );
+    let (_, view) = topology.view("named").expect("the view");
+    let mut names: Vec<&str> = view.table.state.iter().map(|state| state.name.as_str()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+}
+
 /// One value is a population, and no sample: null is its result, not an overflow.
 #[test]
 fn a_sample_of_one_has_no_deviation() {

@@ -12,6 +12,7 @@ use headwater_schemas::{Value, ValueRef};
 use super::{Sign, Target, packed, reduce};
 use crate::plan::{Argument, Computed, Part};
 
+#[inline(never)]
 pub(super) fn put<'a>(
     computed: &Computed,
     argument: &Argument,

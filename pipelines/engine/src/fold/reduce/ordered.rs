@@ -23,6 +23,7 @@ use crate::table::{Extreme, RowPosition};
 /// The bytes of a partition and an offset.
 const PLACE: usize = 12;
 
+#[inline(never)]
 pub(super) fn put<'a>(
     of: Extreme,
     target: &mut Value,
