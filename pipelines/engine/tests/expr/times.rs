@@ -61,6 +61,11 @@ fn arithmetic() {
          extract(epoch from interval '1 year') => 31557600.000000
          extract(epoch from interval '1 month 1 day 1 second') => 2678401.000000
          extract(hour from interval '30 hours') => 30
+         day + interval '1 month' * 1.5 => 2026-04-30 00:00:00
+         day + interval '1 day' / 4 => 2026-03-15 06:00:00
+         day + 0.5 * interval '1 day 1 hour' => 2026-03-15 12:30:00
+         day + interval '1 day' / (i - 7) => ! /: division by zero
+         day + interval '10 years' * 1e9 => ! interval: the result is out of the range of interval
          n_at + interval '1 day' => null
          at + null => null
          at + interval '200000 years' + interval '200000 years' => ! timestamp: the result is out of the range of timestamp
