@@ -196,10 +196,10 @@ fn value(name: &str) -> BoxedStrategy<Value> {
         "day" => prop_oneof![DAYS, 0..30_000, Just(0)].prop_map(Value::Date).boxed(),
         "at" => instant(1),
         "ms" => instant(1_000),
-        "tags" => array(text().prop_map(|text| Value::string(text))),
+        "tags" => array(text().prop_map(Value::string)),
         "sizes" => array(int().prop_map(|n| Value::Long(n.into()))),
         "status" => prop::sample::select(&["placed", "shipped", "cancelled"][..]).prop_map(Value::string).boxed(),
-        _ => text().prop_map(|text| Value::string(text)).boxed(),
+        _ => text().prop_map(Value::string).boxed(),
     }
 }
 
