@@ -25,12 +25,12 @@
 //! ```
 //!
 //! Whatever exists in Postgres behaves as in Postgres: names and types of casts, rounding, nulls. A test compares thousands
-//! of generated expressions with a real one (`views/tests/expressions.rs`). The differences, all of them meant, and each by
-//! its name in that test:
+//! of generated expressions with a real one (`views/tests/expressions.rs`). The differences, all of them meant; those that a
+//! value shows have a name in that test:
 //!
 //! - Names keep their case: `userId` and `userid` are two, quoted or not. Functions are found in any case.
 //! - Text is compared and ordered by its bytes (`COLLATE "C"`). `lower` and `upper` know all of Unicode, a character at a
-//!   time. A function makes at most [`MAX_TEXT`] bytes of it.
+//!   time, by the tables that are compiled in. A function makes at most [`MAX_TEXT`] bytes of it.
 //! - A decimal has at most 38 digits and one scale, known when the expression is compiled; a literal's is as written, and
 //!   `case`, `coalesce` and the like give all their values the largest. A quotient's is max(6, that of the dividend);
 //!   so are those of `sqrt` and `power` of a decimal. `numeric` without digits keeps those of its argument.
