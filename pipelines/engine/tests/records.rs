@@ -155,7 +155,7 @@ fn mistakes() {
         ("lines[1].product)", "lines.product)", "an element comes first, counted from 1: [1]"),
     ] {
         assert!(TOPOLOGY.contains(from), "{from}");
-        let report = load(&TOPOLOGY.replacen(from, to, 1)).err().expect("a mistake");
+        let report = load(&TOPOLOGY.replacen(from, to, 1)).expect_err("a mistake");
         assert!(report.contains(said), "{to}: {report}");
     }
 }

@@ -113,6 +113,36 @@ pub(crate) fn times(span: Span, n: i64) -> Result<Span, Fault> {
     product().ok_or_else(|| out_of_range("interval"))
 }
 
+/// A span times a double, or divided by one. What is left of a month goes to its days, each month being 30, and what is left
+/// of a day to its time: Postgres's, in doubles, as it computes them.
+pub(crate) fn scaled(span: Span, by: f64, divides: bool) -> Result<Span, Fault> {
+    const MICROS: f64 = 1e6;
+    let of = |part: f64| if divides { part / by } else { part * by };
+    // To the microsecond, so that what doubles cannot say does not add up.
+    let rounded = |part: f64| (part * MICROS).round_ties_even() / MICROS;
+    let whole = |part: f64| {
+        let fits = (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&part);
+        fits.then_some(part as i32).ok_or_else(|| out_of_range("interval"))
+    };
+    let seconds_per_day = 86_400.0;
+    let (months, days) = (of(f64::from(span.months)), of(f64::from(span.days)));
+    let (whole_months, mut whole_days) = (whole(months)?, whole(days)?);
+    let left_days = rounded((months - f64::from(whole_months)) * 30.0);
+    let mut seconds = rounded((days - f64::from(whole_days) + left_days.fract()) * seconds_per_day);
+    let more = (seconds / seconds_per_day).trunc();
+    seconds -= more * seconds_per_day;
+    for days in [more, left_days] {
+        whole_days = whole_days.checked_add(days as i32).ok_or_else(|| out_of_range("interval"))?;
+    }
+    let micros = (of(span.micros as f64) + seconds * MICROS).round_ties_even();
+    // 2^63 is a double.
+    let limit = -(i64::MIN as f64);
+    if !(-limit..limit).contains(&micros) {
+        return Err(out_of_range("interval"));
+    }
+    Ok(Span { months: whole_months, days: whole_days, micros: micros as i64 })
+}
+
 /// How many digits after the point `extract` gives for a part.
 pub(crate) fn part_scale(part: Part) -> u8 {
     match part {

@@ -94,6 +94,8 @@ fn text() {
          cast('of' as boolean) => false
          cast('o' as boolean) => ! cannot cast 'o' to boolean
          cast('2026-01-31' as date) => date 2026-01-31
+         cast('2026-01-31 00:00:00.0000025' as timestamptz) => 2026-01-31 00:00:00.000002
+         cast('2026-01-31 00:00:00.0000035' as timestamptz) => 2026-01-31 00:00:00.000004
          cast('2026-01-31 23:00-05' as date) => date 2026-01-31
          cast('2026-01-31T25:00' as date) => ! cannot cast '2026-01-31T25:00' to date
          cast('2026-01-31 12:00+01' as timestamptz) => 2026-01-31 11:00:00

@@ -176,6 +176,13 @@ fn choices() {
          coalesce(n_i, n_i) => int?
          coalesce(n_status, status) => enum shop.Status
          nullif(i, 1) => int?
+         nullif(i, l) => int?
+         nullif(i, p) => decimal(10,0)?
+         nullif(l, d) => double?
+         nullif(p, f) => double?
+         nullif(p, i) => decimal(10,2)?
+         nullif(f, i) => float?
+         nullif(f, d) => float?
          i is null => boolean
          i = n_i => boolean?
          i is distinct from n_i => boolean

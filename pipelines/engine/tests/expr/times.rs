@@ -13,7 +13,7 @@ fn literals() {
          timestamp '2026-01-31 18:30:00 +0530' => 2026-01-31 13:00:00
          timestamp '2026-01-31 24:00:00' => 2026-02-01 00:00:00
          timestamp '2026-01-31 18:30:60' => 2026-01-31 18:31:00
-         timestamp '2026-01-31 18:30:00.1234565' => 2026-01-31 18:30:00.123457
+         timestamp '2026-01-31 18:30:00.1234565' => 2026-01-31 18:30:00.123456
          timestamp with time zone '2026-01-31 18:30:00 UTC' => 2026-01-31 18:30:00
          timestamp '2026-02-30' => ! '2026-02-30' is no timestamp
          timestamp 'now' => ! 'now' is no timestamp
@@ -61,6 +61,11 @@ fn arithmetic() {
          extract(epoch from interval '1 year') => 31557600.000000
          extract(epoch from interval '1 month 1 day 1 second') => 2678401.000000
          extract(hour from interval '30 hours') => 30
+         day + interval '1 month' * 1.5 => 2026-04-30 00:00:00
+         day + interval '1 day' / 4 => 2026-03-15 06:00:00
+         day + 0.5 * interval '1 day 1 hour' => 2026-03-15 12:30:00
+         day + interval '1 day' / (i - 7) => ! /: division by zero
+         day + interval '10 years' * 1e9 => ! interval: the result is out of the range of interval
          n_at + interval '1 day' => null
          at + null => null
          at + interval '200000 years' + interval '200000 years' => ! timestamp: the result is out of the range of timestamp

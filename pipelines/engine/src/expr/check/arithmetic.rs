@@ -76,7 +76,7 @@ impl Checker<'_> {
 
     /// Dates, timestamps and intervals.
     fn moments(&mut self, op: BinaryOp, left: Typed, right: Typed, range: Range<usize>) -> Checked {
-        use BinaryOp::{Add, Multiply, Subtract};
+        use BinaryOp::{Add, Divide, Multiply, Subtract};
         let nullable = left.nullable || right.nullable;
         let instant = |code| Some(Typed::new(Code::Long(code), Type::TimestampMicros, nullable, range.clone()));
         let date = |code| Some(Typed::new(Code::Long(code), Type::Date, nullable, range.clone()));
@@ -123,7 +123,15 @@ impl Checker<'_> {
             Multiply if left.ty == Ty::Interval && right.ty.is_integer() => {
                 interval(map2(left.code.into_interval(), right.code.into_long(), |span, n, _| time::times(span, n)))
             }
-            Multiply if left.ty.is_integer() && right.ty == Ty::Interval => self.moments(op, right, left, range),
+            Multiply | Divide if left.ty == Ty::Interval && right.ty.is_numeric() => {
+                let divides = op == Divide;
+                let by = right.code.into_double(&right.ty);
+                interval(map2(left.code.into_interval(), by, move |span, by, _| match by {
+                    0.0 if divides => Err(EvalError::division("/")),
+                    by => time::scaled(span, by, divides),
+                }))
+            }
+            Multiply if left.ty.is_numeric() && right.ty == Ty::Interval => self.moments(op, right, left, range),
             _ => self.no_operator(op, &left.ty, &right.ty, range),
         }
     }

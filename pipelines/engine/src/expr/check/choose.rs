@@ -173,14 +173,14 @@ impl Checker<'_> {
 }
 
 /// What `nullif` gives: its first argument, of the type in which it is compared with the second. Postgres compares integers
-/// with integers and floats with doubles as they are.
+/// with integers and floats with any number as they are.
 fn as_compared(left: &Typed, right: &Ty) -> (Code, Ty) {
     let (code, ty) = (left.code.clone(), left.ty.clone());
-    let alike = (ty.is_integer() && right.is_integer()) || (ty.is_float() && right.is_float());
+    let alike = ty.is_float() || (ty.is_integer() && right.is_integer());
     if alike || !(ty.is_numeric() && right.is_numeric()) {
         return (code, ty);
     }
-    if ty.is_float() || right.is_float() {
+    if right.is_float() {
         return (Code::Double(code.into_double(&ty)), Ty::Of(Type::Double));
     }
     match ty {

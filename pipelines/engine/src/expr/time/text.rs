@@ -81,17 +81,16 @@ fn clock(text: &str) -> Option<(i64, &str)> {
     (hour <= 24 && minute < 60 && second <= 60 && micros <= MICROS_PER_DAY).then_some((micros, rest))
 }
 
-/// `.123456789` in microseconds, rounded, and the rest.
+/// `.123456789` in microseconds, rounded as a double is, and the rest.
 fn fraction(text: &str) -> Option<(i64, &str)> {
     let Some(rest) = text.strip_prefix(['.', ',']) else { return Some((0, text)) };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, rest) = rest.split_at(digits);
-    let mut micros = 0;
-    for place in 0..6 {
-        micros = micros * 10 + i64::from(digits.as_bytes().get(place).map_or(0, |digit| digit - b'0'));
+    if digits.is_empty() {
+        return Some((0, rest));
     }
-    let up = digits.as_bytes().get(6).is_some_and(|digit| *digit >= b'5');
-    Some((micros + i64::from(up), rest))
+    let part: f64 = format!("0.{digits}").parse().ok()?;
+    Some(((part * 1e6).round_ties_even() as i64, rest))
 }
 
 /// `Z`, `UTC`, `+02`, `+0530`, `-03:30:00` or nothing, in microseconds east of UTC.
