@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use bumpalo::Bump;
+
 use crate::avsc::Schema;
 use crate::instant::{date_text, timestamp_text};
-use crate::types::{FieldType, Type};
+use crate::types::{Field, FieldType, RecordType, Type};
 use crate::value::{Value, ValueRef};
 
 /// What may be said on one topic of the log.
@@ -14,7 +16,7 @@ pub struct Topic {
     pub name: String,
     /// The folder under `schemas/` that declares it.
     pub domain: String,
-    /// The fields of every event that make the message key: one, for now.
+    /// The fields of every event that make the message key: of one its text, of several a JSON object.
     pub key: Vec<String>,
     pub partitions: u32,
     /// None: for ever.
@@ -60,8 +62,6 @@ pub struct Event {
 /// Why an event cannot be on a topic with this key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    #[error("expected one key field, found {0}: a key of several fields is not built yet")]
-    NotOne(usize),
     #[error("the event {event} has no field `{field}`, which is the topic's key; its fields are {known}")]
     NoSuchField { event: String, field: String, known: String },
     #[error("the field `{field}` of {event} is {ty}, which cannot be a message key: expected {KEY_TYPES}")]
@@ -73,17 +73,20 @@ const KEY_TYPES: &str = "boolean, int, long, decimal, string, enum, uuid, date o
 impl Event {
     /// An event of a topic whose key is made of these fields.
     pub fn new(schema: Arc<Schema>, was: Vec<String>, key: &[String]) -> Result<Self, KeyError> {
-        let [name] = key else { return Err(KeyError::NotOne(key.len())) };
         let event = schema.short_name().to_owned();
-        let Some((index, field)) = schema.record.field(name) else {
-            let known = schema.record.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(KeyError::NoSuchField { event, field: name.clone(), known });
-        };
-        if !can_be_key(&field.ty) {
-            let ty = format!("{}{}", if field.ty.nullable { "a nullable " } else { "" }, field.ty.ty);
-            return Err(KeyError::NoKey { event, field: name.clone(), ty });
+        let mut indexes = Vec::with_capacity(key.len());
+        for name in key {
+            let Some((index, field)) = schema.record.field(name) else {
+                let known = schema.record.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(KeyError::NoSuchField { event, field: name.clone(), known });
+            };
+            if !can_be_key(&field.ty) {
+                let ty = format!("{}{}", if field.ty.nullable { "a nullable " } else { "" }, field.ty.ty);
+                return Err(KeyError::NoKey { event, field: name.clone(), ty });
+            }
+            indexes.push(index);
         }
-        Ok(Self { name: event, schema, was, key: vec![index] })
+        Ok(Self { name: event, schema, was, key: indexes })
     }
 }
 
@@ -109,28 +112,78 @@ impl Topic {
     /// # Errors
     /// Why these bytes are no key of this topic.
     pub fn read_key(&self, key: &[u8]) -> Result<Vec<Value>, String> {
-        let Some((event, [index])) = self.events.first().map(|event| (event, event.key.as_slice())) else {
-            return Err("the topic's key is not one field".into());
-        };
-        let ty = &event.schema.record.fields[*index].ty;
         let text = std::str::from_utf8(key).map_err(|_| "the message key is no text".to_owned())?;
-        let value =
-            crate::json::from_text(ty, text).map_err(|problem| format!("the message key: {}", problem.message))?;
+        let event = self.events.first().ok_or("the topic has no events")?;
+        let fields = event.key.iter().map(|&index| event.schema.record.fields[index].clone());
+        let fields: Vec<Field> = fields.collect();
+        let values = match fields.as_slice() {
+            [field] => vec![crate::json::from_text(&field.ty, text).map_err(|problem| no_key(&problem.message))?],
+            _ => {
+                let json = serde_json::from_str(text).map_err(|_| no_key("expected a JSON object"))?;
+                let (name, aliases) = (event.name.clone(), Vec::new());
+                let ty = RecordType { name, aliases, fields, doc: None };
+                let read = crate::json::from_json(&ty, &json);
+                match read.map_err(|problems| no_key(&problems.first().map(ToString::to_string).unwrap_or_default()))? {
+                    Value::Record(values) => values.to_vec(),
+                    _ => return Err(no_key("expected a JSON object")),
+                }
+            }
+        };
         let mut again = Vec::new();
-        write_key_value(&value, &mut again);
-        if again == key { Ok(vec![value]) } else { Err("the message key is not written as keys are".into()) }
+        let bump = Bump::new();
+        self.write_message_key(values.iter().map(|value| value.borrow(&bump)), &mut again);
+        if again == key { Ok(values) } else { Err("the message key is not written as keys are".into()) }
     }
 
-    /// The message key of a whole record: its key field as text. Empty where the value is null or no record.
+    /// The message key of a whole record. Empty where one of its key's fields is null, or it is no record.
     pub fn message_key(&self, event: &Event, record: &Value) -> Vec<u8> {
         let mut key = Vec::new();
-        if let (Value::Record(fields), [index]) = (record, event.key.as_slice())
-            && let Some(value) = fields.get(*index)
-        {
-            write_key_value(value, &mut key);
-        }
+        let Value::Record(fields) = record else { return key };
+        let bump = Bump::new();
+        let values =
+            event.key.iter().map(|&index| fields.get(index).map_or(ValueRef::Null, |value| value.borrow(&bump)));
+        self.write_message_key(values, &mut key);
         key
     }
+
+    /// Appends the message key of these key fields, in the key's order: one field's text; of several a JSON object of them
+    /// in that order, without spaces, whose booleans and whole numbers are bare and whose other values are their texts.
+    /// False, and nothing written, where one of them cannot be in a key.
+    pub fn write_message_key<'v>(&self, values: impl IntoIterator<Item = ValueRef<'v>>, out: &mut Vec<u8>) -> bool {
+        let mut values = values.into_iter();
+        if let [_] = self.key.as_slice() {
+            return values.next().is_some_and(|value| write_key(&value, out));
+        }
+        let start = out.len();
+        for (index, (name, value)) in self.key.iter().zip(values).enumerate() {
+            out.push(if index == 0 { b'{' } else { b',' });
+            push_json(name, out);
+            out.push(b':');
+            if let ValueRef::String(text) = value {
+                push_json(text, out);
+                continue;
+            }
+            let quote = !matches!(value, ValueRef::Long(_) | ValueRef::Boolean(_));
+            out.extend(quote.then_some(b'"'));
+            if !write_key(&value, out) {
+                out.truncate(start);
+                return false;
+            }
+            out.extend(quote.then_some(b'"'));
+        }
+        out.push(b'}');
+        true
+    }
+}
+
+fn no_key(why: &str) -> String {
+    format!("the message key: {why}")
+}
+
+/// A text as JSON has it.
+fn push_json(text: &str, out: &mut Vec<u8>) {
+    // Of text, into a vector: it does not fail.
+    let _ = serde_json::to_writer(out, text);
 }
 
 /// Appends a key field as text, the same for every program that writes it: text as it is, numbers in decimal digits,
@@ -149,20 +202,6 @@ pub fn write_key(value: &ValueRef<'_>, out: &mut Vec<u8>) -> bool {
         _ => return false,
     }
     true
-}
-
-fn write_key_value(value: &Value, out: &mut Vec<u8>) {
-    let borrowed = match value {
-        Value::String(s) => ValueRef::String(s),
-        Value::Long(n) => ValueRef::Long(*n),
-        Value::Boolean(b) => ValueRef::Boolean(*b),
-        Value::Decimal(d) => ValueRef::Decimal(*d),
-        Value::Uuid(u) => ValueRef::Uuid(*u),
-        Value::Date(d) => ValueRef::Date(*d),
-        Value::Timestamp(t) => ValueRef::Timestamp(*t),
-        _ => ValueRef::Null,
-    };
-    write_key(&borrowed, out);
 }
 
 fn can_be_key(ty: &FieldType) -> bool {
@@ -218,9 +257,8 @@ mod tests {
     #[test]
     fn keys_that_cannot_be_are_named() {
         for (key, message) in [
-            (&["id", "note"][..], "expected one key field, found 2: a key of several fields is not built yet"),
             (
-                &["ident"],
+                &["id", "ident"][..],
                 "the event Sold has no field `ident`, which is the topic's key; its fields are note, id, share",
             ),
             (
@@ -256,6 +294,24 @@ mod tests {
         assert_eq!(topic.read_key(b"-7"), Ok(vec![Value::Long(-7)]));
         assert_eq!(topic.read_key(b"+7"), Err("the message key is not written as keys are".into()));
         assert!(topic.read_key(b"seven").is_err());
+    }
+
+    #[test]
+    fn a_key_of_several_fields_is_an_object() {
+        let schema = SCHEMA.replace(r#""name": "share", "type": "double""#, r#""name": "n", "type": "long""#);
+        let key = vec!["n".to_owned(), "id".to_owned()];
+        let events = vec![Event::new(Arc::new(Schema::parse(&schema, &[]).unwrap()), vec![], &key).unwrap()];
+        let (name, domain, ignore) = ("sales".into(), "shop".into(), vec![]);
+        let (partitions, retention_days, compact, deduplicate) = (3, None, false, None);
+        let topic = Topic { name, domain, key, partitions, retention_days, compact, deduplicate, events, ignore };
+        let record = Value::Record([Value::Null, Value::string("a \"é\"\n"), Value::Long(-7)].into());
+        let written = topic.message_key(&topic.events[0], &record);
+        assert_eq!(String::from_utf8_lossy(&written), r#"{"n":-7,"id":"a \"é\"\n"}"#);
+        assert_eq!(topic.read_key(&written), Ok(vec![Value::Long(-7), Value::string("a \"é\"\n")]));
+        for other in [r#"{"n": 7,"id":"a"}"#, r#"{"id":"a","n":7}"#, r#"{"n":"7","id":"a"}"#, r#"{"n":7}"#, "7", ""] {
+            assert!(topic.read_key(other.as_bytes()).is_err(), "{other}");
+        }
+        assert!(!topic.write_message_key([ValueRef::Null, ValueRef::Long(1)], &mut vec![]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bumpalo::Bump;
 use bytes::Bytes;
 use headwater_schemas::avsc::Schema;
 use headwater_schemas::plan::DecodePlan;
-use headwater_schemas::topic::write_key;
+use headwater_schemas::topic::Topic;
 use headwater_schemas::wire::{self, SchemaId};
 use headwater_schemas::{Value, ValueRef};
 use rustc_hash::FxHashMap;
@@ -236,7 +236,7 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
                 Ok(decoded) => {
                     let slots = if layout.is_empty() { decoded } else { laid_out(layout, decoded, record, bump) };
                     let plan = &decoder.topology.topics[record.topic].events[*event];
-                    match misrouted(record, slots, &plan.key_slots) {
+                    match misrouted(&decoder.topology.topics[record.topic].topic, record, slots, &plan.key_slots) {
                         None => Entry::Event { event: *event, slots },
                         Some(reason) => Entry::Failed(reason),
                     }
@@ -285,15 +285,14 @@ fn laid_out<'a>(
     bump.alloc_slice_fill_iter(slots)
 }
 
-/// Ownership is checked, not assumed: the message key must be the event's key field, as text.
-fn misrouted(record: &Record, slots: &[ValueRef], key_slots: &[usize]) -> Option<String> {
-    let [slot] = key_slots else { return None };
+/// Ownership is checked, not assumed: the message key must be what the event's key fields say.
+fn misrouted(topic: &Topic, record: &Record, slots: &[ValueRef], key_slots: &[usize]) -> Option<String> {
     let Some(key) = record.key.as_deref() else { return Some("misrouted: the record has no message key".into()) };
-    let matches = match &slots[*slot] {
-        ValueRef::String(text) => text.as_bytes() == key,
-        other => {
-            let mut text = Vec::new();
-            write_key(other, &mut text) && text == key
+    let matches = match key_slots {
+        [slot] if let ValueRef::String(text) = &slots[*slot] => text.as_bytes() == key,
+        _ => {
+            let mut text = Vec::with_capacity(key.len());
+            topic.write_message_key(key_slots.iter().map(|&slot| slots[slot]), &mut text) && text == key
         }
     };
     (!matches).then(|| "misrouted: the record's message key is not the event's key".to_owned())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headwater_schemas::json;
-use headwater_schemas::topic::{Topic, write_key};
+use headwater_schemas::topic::Topic;
 use headwater_schemas::{FieldType, RecordType, Type, Value};
 
 use crate::declare::test::GivenDecl;
@@ -158,9 +158,7 @@ impl Reader {
         let mut key = Vec::new();
         if let Value::Record(values) = &value {
             let bump = bumpalo::Bump::new();
-            for value in values.iter() {
-                write_key(&value.borrow(&bump), &mut key);
-            }
+            topic.write_message_key(values.iter().map(|value| value.borrow(&bump)), &mut key);
         }
         let event = topic.events.len();
         let mut given = GivenEvent { topic: topic.clone(), event, value, key: Some(key), time, headers: Vec::new() };

@@ -62,6 +62,11 @@ fn over_views() {
 }
 
 #[test]
+fn of_keys_of_several_fields() {
+    run(include_str!("forms/keys.txt"));
+}
+
+#[test]
 fn without_repeats() {
     run(include_str!("forms/repeats.txt"));
 }

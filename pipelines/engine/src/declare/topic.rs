@@ -1,7 +1,7 @@
 //! `schemas/<domain>/topic.yaml`.
 
 use super::{TOMBSTONE, Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Code, Diagnostic, Spanned};
+use crate::source::{Diagnostic, Spanned};
 use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
 
@@ -44,9 +44,9 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
     let topic = fields.required("topic", "orders").and_then(|node| node.text("`topic`", out));
     let topic = topic.filter(|name| check_topic_name(name, out));
     let key = fields.required("key", "order_id").and_then(|node| read_key(node, out));
-    if let Some((_, format)) = fields.entry("key_format") {
-        check_key_format(format, out);
-    }
+    let format_fits = check_key_format(key.as_deref(), fields.optional("key_format"), out);
+    // Of several fields whose format is mistaken nothing is known: it may be the fields that are.
+    let key = key.filter(|key| format_fits || key.len() == 1);
     let partitions = fields.required("partitions", "10");
     let partitions = partitions.and_then(|node| node.integer("`partitions`", 1..=MAX_PARTITIONS, out));
     let retention_days = fields.required("retention", "forever").and_then(|node| read_retention(node, out));
@@ -111,37 +111,42 @@ fn read_was(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Vec<Text>)> {
 
 fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
     let key = keep_avro_names(node.text_or_texts("`key`", out)?, "a field", out);
-    match key.as_slice() {
-        [_] => Some(key),
-        [_, second, ..] => {
-            out.push(
-                Diagnostic::error(&second.span, "a key of several fields is not supported yet")
-                    .label("a second key field")
-                    .code(Code::NotSupported)
-                    .help("give the events one field that identifies what they are about"),
-            );
-            None
-        }
-        [] => {
-            if matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
-                let error = Diagnostic::error(&node.span, "`key` names no field").label("expected a field");
-                out.push(error.help("name the field that identifies what the events are about"));
-            }
-            None
-        }
+    if key.is_empty() && matches!(&node.kind, Kind::Sequence(items) if items.is_empty()) {
+        let error = Diagnostic::error(&node.span, "`key` names no field").label("expected a field");
+        out.push(error.help("name the field that identifies what the events are about"));
     }
+    (!key.is_empty()).then_some(key)
 }
 
-fn check_key_format(node: &Node, out: &mut Vec<Diagnostic>) {
-    match node.as_text() {
-        Some("string") => {}
-        Some(format @ ("json" | "avro")) => out.push(not_yet(&node.span, &format!("key_format: {format}"))),
-        _ => {
-            let error =
-                Diagnostic::error(&node.span, format!("`key_format` must be `string`, not {}", node.describe()));
-            out.push(error.label("expected `string`").help("leave `key_format` out: it is `string` unless given"));
+/// Whether the format is that of the key: of one field its text, of several a JSON object of them.
+fn check_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Diagnostic>) -> bool {
+    let second = key.and_then(|key| key.get(1));
+    let format = node.map(|node| (node, node.as_text().unwrap_or_default()));
+    let error = match (format, second) {
+        (None | Some((_, "string")), None) | (Some((_, "json")), Some(_)) => return true,
+        (None, Some(second)) => {
+            Diagnostic::error(&second.span, "a key of several fields needs a format").label("a second key field").help(
+                "add `key_format: json`: the message key is `{\"a\":\"x\",\"b\":7}`, in this order and without spaces",
+            )
         }
-    }
+        (Some((node, "string")), Some(_)) => Diagnostic::error(&node.span, "a key of several fields is no string")
+            .label("of one field")
+            .help("write `key_format: json`"),
+        // Nothing is known of the key, which was reported.
+        (Some((_, "json")), None) if key.is_none() => return true,
+        (Some((node, "json")), None) => {
+            not_yet(&node.span, "key_format: json").help("leave it out: a key of one field is its text")
+        }
+        (Some((node, "avro")), _) => not_yet(&node.span, "key_format: avro").help("write `key_format: json`"),
+        (Some((node, _)), _) => {
+            let message = format!("`key_format` must be `string` or `json`, not {}", node.describe());
+            Diagnostic::error(&node.span, message)
+                .label("expected `string` or `json`")
+                .help("leave `key_format` out: it is `string` unless given")
+        }
+    };
+    out.push(error);
+    false
 }
 
 /// `deduplicate: { by: event_id, last: 64 }`.

@@ -192,7 +192,7 @@ fn file_of(schema: &Schema, folder: &Folder<'_>, sources: &Sources) -> FileId {
 /// The topic and its events, those included that only a mistake of the list leaves out.
 fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out: &mut Vec<Diagnostic>) -> Topic {
     let key: Vec<String> = decl.key.iter().map(|key| key.value.clone()).collect();
-    let sound = check_key(decl, schemas, &key, out);
+    let sound = check_key(decl, schemas, out);
     let names = decl.events.iter().map(|name| name.value.as_str()).chain(others.iter().copied());
     let mut events = Vec::with_capacity(decl.events.len());
     for name in names {
@@ -220,11 +220,11 @@ fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out
 }
 
 /// Whether every event has the topic's key. Where none of them has, the key is what is mistaken.
-fn check_key(decl: &TopicDecl, schemas: &Schemas, key: &[String], out: &mut Vec<Diagnostic>) -> bool {
+fn check_key(decl: &TopicDecl, schemas: &Schemas, out: &mut Vec<Diagnostic>) -> bool {
     let named = |schema: &&Schema| decl.events.iter().any(|name| name.value == schema.short_name());
     let right: Vec<&Schema> = schemas.right.iter().filter(named).collect();
-    let [field] = decl.key.as_slice() else { return true };
-    if !right.is_empty() && right.iter().all(|schema| schema.record.field(field).is_none()) {
+    let missing = decl.key.iter().find(|field| right.iter().all(|schema| schema.record.field(field).is_none()));
+    if let Some(field) = missing.filter(|_| !right.is_empty()) {
         let fields = right.iter().flat_map(|schema| &schema.record.fields).map(|field| field.name.as_str());
         let mut common: Vec<&str> = fields.collect();
         common.retain(|name| right.iter().all(|schema| schema.record.field(name).is_some()));
@@ -235,9 +235,14 @@ fn check_key(decl: &TopicDecl, schemas: &Schemas, key: &[String], out: &mut Vec<
     }
     let before = out.len();
     for schema in right {
-        if let Err(error) = Event::new(Arc::new(schema.clone()), Vec::new(), key) {
-            out.push(Diagnostic::error(&field.span, error.to_string()).label("the key of every event"));
-        }
+        let wrong =
+            |field: &&Text| Event::new(Arc::new(schema.clone()), Vec::new(), std::slice::from_ref(&field.value)).err();
+        let wrong = decl.key.iter().filter_map(|field| Some((field, wrong(&field)?)));
+        out.extend(
+            wrong.map(|(field, error)| {
+                Diagnostic::error(&field.span, error.to_string()).label("the key of every event")
+            }),
+        );
     }
     out.len() == before
 }
