@@ -278,6 +278,24 @@ async fn who_was_overtaken_parks_nothing_and_writes_nothing_of_that_batch() {
     assert_eq!(store.parked("shop", &ParkedFilter::default(), 9).await.unwrap().len(), 1);
 }
 
+/// A key may have been marked by the newer worker already, further on: then there is no marker to write that would be refused.
+#[tokio::test]
+async fn who_was_overtaken_parks_nothing_below_a_marker_either() {
+    let table = documents(Feeding::ByOne);
+    let (store, _keyspace) = open(std::slice::from_ref(&table)).await;
+    let place = [("t".to_owned(), 0)];
+    let old = store.take_over(&target(), &place).await.unwrap()[0];
+    let new = store.take_over(&target(), &place).await.unwrap()[0];
+    let nothing = ViewWrites::default();
+    let frozen = store.begin(&target(), &[step(None, 4, old)]).await.unwrap();
+    let living = store.begin(&target(), &[step(None, 6, new)]).await.unwrap();
+    living.commit(&[(&table, &nothing)], &[poison(5, "k")]).await.unwrap();
+    let refused = frozen.commit(&[(&table, &nothing)], &[poison(3, "k")]).await;
+    assert!(matches!(&refused, Err(StoreError::TakenOver { partition: 0, .. })), "{refused:?}");
+    let parked = store.parked("shop", &ParkedFilter::default(), 9).await.unwrap();
+    assert_eq!(parked.iter().map(|parked| parked.record.offset).collect::<Vec<_>>(), [5]);
+}
+
 #[tokio::test]
 async fn an_older_position_never_comes_back() {
     let table = documents(Feeding::ByOne);

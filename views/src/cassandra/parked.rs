@@ -104,6 +104,14 @@ impl Place<'_> {
     async fn add(&self, records: &[&ParkedRecord], limits: Limits) -> Result<(), StoreError> {
         let keys: Vec<&Bytes> = records.iter().filter_map(|record| record.key.as_ref()).collect();
         let mut counts: BTreeMap<&[u8], KeyCount> = self.counts(&keys).await?;
+        // Below what is marked nothing was parked when that was marked: whoever parks it now may be long overtaken.
+        let below = |record: &&&ParkedRecord| {
+            let count = record.key.as_deref().and_then(|key| counts.get(key));
+            count.is_some_and(|count| record.offset < count.first)
+        };
+        if records.iter().any(|record| below(&record)) {
+            self.mark(&[]).await?;
+        }
         let mut new = Vec::new();
         let mut whole = Vec::new();
         for record in records {
@@ -153,7 +161,7 @@ impl Place<'_> {
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
-    /// Writes markers, if the partition is still this worker's.
+    /// Writes markers, if the partition is still this worker's. Without one: says whether it is.
     async fn mark(&self, markers: &[(&[u8], i64)]) -> Result<(), StoreError> {
         let name = self.connection.name("_parked_keys");
         let (topology, generation) = (&self.target.topology, i64::from(self.target.generation));
