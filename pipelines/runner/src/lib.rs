@@ -15,6 +15,7 @@ mod records;
 mod refusals;
 mod session;
 mod telemetry;
+mod verdicts;
 mod worker;
 
 pub use backoff::Backoff;

@@ -19,6 +19,7 @@ use crate::gather::{self, Gathered, Start};
 use crate::membership::{Membership, Place};
 use crate::records;
 use crate::refusals::{Refusal, Refusals};
+use crate::verdicts::Verdicts;
 use crate::worker::{Job, RunError};
 
 /// Why a session is over.
@@ -107,6 +108,7 @@ struct Writer<'j> {
     positions: Positions,
     /// The message keys that are parked, and the first offset of each that is.
     parked: HashMap<(usize, i32, Bytes), i64>,
+    verdicts: Verdicts,
     /// Of the partitions that this worker took over.
     epochs: HashMap<(usize, i32), i64>,
     cache: Cache,
@@ -137,8 +139,10 @@ impl<'j> Writer<'j> {
             positions.insert((topic, position.partition), position.next);
         }
         let keys = job.store.parked_keys(&topology.name, job.generation).await;
+        let keys = keys.map_err(|problem| store_ended(job, problem))?;
+        let verdicts = Verdicts::read(job, assigned, &positions, &keys).await;
+        let verdicts = verdicts.map_err(|problem| store_ended(job, problem))?;
         let parked = keys
-            .map_err(|problem| store_ended(job, problem))?
             .into_iter()
             .filter_map(|parked| {
                 let topic = topology.topic(&parked.topic)?.0;
@@ -153,6 +157,7 @@ impl<'j> Writer<'j> {
             topic_ids,
             positions,
             parked,
+            verdicts,
         })
     }
 
@@ -246,7 +251,8 @@ impl<'j> Writer<'j> {
         {
             return Some(Aside::Behind);
         }
-        let reason = refusals.exhausted(record, self.job.topology.retry_times)?;
+        let retries = self.job.topology.retry_times;
+        let reason = self.verdicts.on(record).or_else(|| refusals.exhausted(record, retries))?;
         Some(Aside::Refused(reason.to_owned()))
     }
 

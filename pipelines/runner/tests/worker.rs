@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_dev_servers::{Keyspace, Servers, fresh_name, password};
-use headwater_engine::plan::Topology;
+use headwater_engine::plan::{TopicPlan, Topology};
 use headwater_engine::project::Project;
 use headwater_engine::table::Row;
 use headwater_log::{KafkaOptions, KafkaSecurity, Log, NewRecord, Partition, TopicSpec};
@@ -14,7 +14,9 @@ use headwater_runner::{Condition, Job, RunError, Settings, deploy, lag, run};
 use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::{Value, json, wire};
-use headwater_views::{CassandraOptions, FlushTarget, ParkedFilter, PostgresOptions, SqliteOptions, Store};
+use headwater_views::{
+    CassandraOptions, FlushTarget, ParkedFilter, ParkedRecord, PositionMove, PostgresOptions, SqliteOptions, Store,
+};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -431,6 +433,52 @@ async fn what_cassandra_refuses_is_parked_alone() {
     let parked: Vec<_> = parked.iter().map(|parked| (&parked.record.key, parked.record.is_head)).collect();
     let key = Some(Bytes::from_static(b"b"));
     assert_eq!(parked, [(&key, true), (&key, false)]);
+}
+
+/// As a worker leaves it that parked an event, and died before it moved the position: rows may say that the event was not.
+async fn what_was_parked_before_a_crash_stays_parked(bench: Bench) {
+    bench.added("a").await;
+    let of = |plan: &&TopicPlan| plan.topic.event("DocumentAdded").is_some();
+    let topic = bench.topology.topics.iter().find(of).expect("the topic").topic.name.clone();
+    let extents = bench.log.extents(&topic).await.expect("the extents");
+    let partition = extents.iter().find(|extent| extent.end > extent.earliest).expect("it is somewhere").partition.0;
+    let target = FlushTarget { topology: "document".to_owned(), generation: bench.generation };
+    let epoch = bench.store.take_over(&target, &[(topic.clone(), partition)]).await.expect("taken over")[0];
+    let topic_id = *bench.log.topic(&topic).await.expect("the topic").id.0.as_bytes();
+    let here = PositionMove { topic: topic.clone(), topic_id, partition, from: None, to: 0, epoch };
+    let head = ParkedRecord {
+        topic,
+        partition,
+        offset: 0,
+        timestamp_ms: 1,
+        key: Some(Bytes::from_static(b"a")),
+        payload: None,
+        headers: vec![],
+        reason: "found before".to_owned(),
+        is_head: true,
+    };
+    let flush = bench.store.begin(&target, &[here]).await.expect("begun");
+    flush.commit(&[], &[head]).await.expect("parked");
+    bench.version("a").await;
+    bench.added("b").await;
+    let (stop, worker) = bench.start();
+    bench.caught_up().await;
+    stop.cancel();
+    worker.await.expect("no panic").expect("a clean stop");
+    assert_eq!(bench.versions().await, [("b".to_owned(), 1)]);
+    let parked = bench.store.parked("document", &ParkedFilter::default(), 9).await.expect("the parked");
+    let parked: Vec<_> = parked.iter().map(|parked| (parked.record.offset, parked.record.is_head)).collect();
+    assert_eq!(parked, [(0, true), (1, false)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parked_before_a_crash_stays_parked_in_memory() {
+    what_was_parked_before_a_crash_stays_parked(Bench::memory().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parked_before_a_crash_stays_parked_on_cassandra() {
+    what_was_parked_before_a_crash_stays_parked(Bench::on_cassandra().await).await;
 }
 
 /// Another process holds the database's write lock: positions can be read, and nothing written.
