@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use clap::Args;
+use headwater_engine::declare::TOMBSTONE;
 use headwater_log::{Header, NewRecord};
 use headwater_schemas::topic::{Event, Topic};
 use headwater_schemas::wire::SchemaId;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::environment::Environment;
 use crate::failure::{Answer, Failure};
 use crate::interrupt;
 use crate::output::{counted, note, printable, watched};
-use crate::records;
+use crate::records::{self, Beside};
 
 /// Lines and bytes that are checked, then written, at once.
 const BATCH_LINES: usize = 1_000;
@@ -34,7 +35,8 @@ const SHOWN: usize = 100;
                   taken a thousand at a time: a batch with a wrong line is not written, nor is anything after it, but all \
                   the rest is still checked, so that every problem is named by its line at once.\n\nValues are plain: \
                   timestamps as RFC 3339, decimals as strings, bytes as base64. Beside the event's fields a line may say \
-                  _event (needed where no EVENT is given), _key, _time and _headers.",
+                  _event (needed where no EVENT is given), _key, _time and _headers. The event Tombstone is a record without a \
+                  value: it has the key's fields only, or says _key.",
     after_help = "Examples:\n  echo '{\"user_id\":\"ann\",\"email\":\"ann@example.org\",\"at\":\"2026-01-01T00:00:00Z\"}' \\\n    \
                   | headwater produce user UserRegistered\n  headwater produce user --file users.jsonl --check\n  \
                   headwater consume user | headwater --project ../copy produce user"
@@ -88,6 +90,7 @@ impl Produce {
         let topic = environment.topic(&self.topic)?.clone();
         if let Some(name) = &self.event
             && topic.event(name).is_none()
+            && name != TOMBSTONE
         {
             return Err(unknown_event(&topic, name));
         }
@@ -196,8 +199,12 @@ impl Producing<'_> {
             (Some(name), _) | (None, Some(name)) => name,
             (None, None) => return Err(vec!["_event: expected, for no EVENT was given".to_owned()]),
         };
+        if name == TOMBSTONE {
+            return self.tombstone(beside, fields);
+        }
         let Some(index) = self.topic.events.iter().position(|event| event.name == *name) else {
-            let names: Vec<&str> = self.topic.events.iter().map(|event| event.name.as_str()).collect();
+            let names: Vec<&str> =
+                self.topic.events.iter().map(|event| event.name.as_str()).chain([TOMBSTONE]).collect();
             return Err(vec![format!("_event: expected one of {}, found {name}", names.join(", "))]);
         };
         let event: &Event = &self.topic.events[index];
@@ -211,25 +218,34 @@ impl Producing<'_> {
             }
             _ => Some(own),
         };
-        let mut headers = beside.headers;
-        let own = [
-            ("ce_specversion", "1.0".to_owned()),
-            ("ce_id", Uuid::new_v4().to_string()),
-            ("ce_source", "headwater/produce".to_owned()),
-            ("ce_type", event.schema.record.name.clone()),
-        ];
-        for (name, value) in own {
-            if !headers.iter().any(|header| header.name == name) {
-                headers.push(Header { name: name.to_owned(), value: value.into_bytes().into() });
-            }
-        }
         Ok(NewRecord {
             key: key.map(Into::into),
             payload: Some(payload.into()),
-            headers,
+            headers: with_own(beside.headers, &event.schema.record.name),
             timestamp_ms: beside.timestamp_ms,
             partition: None,
         })
+    }
+
+    /// A record without a value: of the key that the line's fields say, or, as `consume` prints it, `_key`.
+    fn tombstone(&self, beside: Beside, fields: Map<String, Json>) -> Result<NewRecord, Vec<String>> {
+        let key = match beside.key {
+            Some(Some(key)) if fields.is_empty() => {
+                self.topic.read_key(&key).map_err(|problem| vec![format!("_key: {problem}")])?;
+                key
+            }
+            Some(None) => return Err(vec!["_key: a record without a value has nothing but its key".to_owned()]),
+            said => {
+                let own = self.topic.key_of(&Json::Object(fields))?;
+                if said.flatten().is_some_and(|key| key != own) {
+                    let own = String::from_utf8_lossy(&own);
+                    return Err(vec![format!("_key: expected {}, or leave it out", printable(&own))]);
+                }
+                own
+            }
+        };
+        let (key, headers) = (Some(key.into()), with_own(beside.headers, TOMBSTONE));
+        Ok(NewRecord { key, payload: None, headers, timestamp_ms: beside.timestamp_ms, partition: None })
     }
 
     async fn write(&mut self, batch: Batch) -> Result<(), Failure> {
@@ -294,6 +310,22 @@ impl Producing<'_> {
             (None, true) => format!("{written} written to {}.", self.topic.name),
         }
     }
+}
+
+/// The headers of an event of this type that are not there yet.
+fn with_own(mut headers: Vec<Header>, event_type: &str) -> Vec<Header> {
+    let own = [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", Uuid::new_v4().to_string()),
+        ("ce_source", "headwater/produce".to_owned()),
+        ("ce_type", event_type.to_owned()),
+    ];
+    for (name, value) in own {
+        if !headers.iter().any(|header| header.name == name) {
+            headers.push(Header { name: name.to_owned(), value: value.into_bytes().into() });
+        }
+    }
+    headers
 }
 
 fn unknown_event(topic: &Topic, name: &str) -> Failure {

@@ -7,7 +7,7 @@ use bumpalo::Bump;
 
 use crate::avsc::Schema;
 use crate::instant::{date_text, timestamp_text};
-use crate::types::{Field, FieldType, RecordType, Type};
+use crate::types::{FieldType, RecordType, Type};
 use crate::value::{Value, ValueRef};
 
 /// What may be said on one topic of the log.
@@ -113,15 +113,11 @@ impl Topic {
     /// Why these bytes are no key of this topic.
     pub fn read_key(&self, key: &[u8]) -> Result<Vec<Value>, String> {
         let text = std::str::from_utf8(key).map_err(|_| "the message key is no text".to_owned())?;
-        let event = self.events.first().ok_or("the topic has no events")?;
-        let fields = event.key.iter().map(|&index| event.schema.record.fields[index].clone());
-        let fields: Vec<Field> = fields.collect();
-        let values = match fields.as_slice() {
+        let ty = self.key_type().ok_or("the topic has no events")?;
+        let values = match ty.fields.as_slice() {
             [field] => vec![crate::json::from_text(&field.ty, text).map_err(|problem| no_key(&problem.message))?],
             _ => {
                 let json = serde_json::from_str(text).map_err(|_| no_key("expected a JSON object"))?;
-                let (name, aliases) = (event.name.clone(), Vec::new());
-                let ty = RecordType { name, aliases, fields, doc: None };
                 let read = crate::json::from_json(&ty, &json);
                 match read.map_err(|problems| no_key(&problems.first().map(ToString::to_string).unwrap_or_default()))? {
                     Value::Record(values) => values.to_vec(),
@@ -133,6 +129,30 @@ impl Topic {
         let bump = Bump::new();
         self.write_message_key(values.iter().map(|value| value.borrow(&bump)), &mut again);
         if again == key { Ok(values) } else { Err("the message key is not written as keys are".into()) }
+    }
+
+    /// The key's fields as a record; None where the topic has no events.
+    fn key_type(&self) -> Option<RecordType> {
+        let event = self.events.first()?;
+        let fields = event.key.iter().map(|&index| event.schema.record.fields[index].clone()).collect();
+        Some(RecordType { name: event.name.clone(), aliases: Vec::new(), fields, doc: None })
+    }
+
+    /// The message key that JSON of the key's fields, and no others, makes: of a record without a value.
+    ///
+    /// # Errors
+    /// Every problem by field path.
+    pub fn key_of(&self, fields: &serde_json::Value) -> Result<Vec<u8>, Vec<String>> {
+        let ty = self.key_type().ok_or_else(|| vec!["the topic has no events".to_owned()])?;
+        let record = crate::json::from_json(&ty, fields);
+        let record = record.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let (mut key, bump) = (Vec::new(), Bump::new());
+        match record {
+            Value::Record(values) if self.write_message_key(values.iter().map(|v| v.borrow(&bump)), &mut key) => {
+                Ok(key)
+            }
+            _ => Err(vec![format!("{} cannot be a message key", self.key.join(", "))]),
+        }
     }
 
     /// The message key of a whole record. Empty where one of its key's fields is null, or it is no record.

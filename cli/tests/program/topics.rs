@@ -79,6 +79,35 @@ fn a_batch_before_the_wrong_one_is_written_and_said_to_be() {
 }
 
 #[test]
+fn a_record_without_a_value_is_written_by_its_key_and_as_it_was_read() {
+    let project = Project::new();
+    let input =
+        ["{\"_event\":\"Tombstone\",\"user_id\":\"ann\"}", "{\"_event\":\"Tombstone\",\"_key\":\"bob\"}"].join("\n");
+    project.run_with(&["produce", "user"], &input).fine();
+    project.run_with(&["produce", "user", "Tombstone"], "{\"user_id\":\"cid\"}").fine();
+    let written = project.run(&["consume", "user"]).fine();
+    let told = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        format!("{} {}", line["_event"], line["_key"])
+    };
+    let mut keys: Vec<String> = written.lines().map(told).collect();
+    keys.sort();
+    assert_eq!(keys, ["\"Tombstone\" \"ann\"", "\"Tombstone\" \"bob\"", "\"Tombstone\" \"cid\""]);
+    project.run_with(&["produce", "user"], &written).fine();
+    assert_eq!(project.run(&["consume", "user"]).lines().len(), 6);
+    for (line, said) in [
+        ("{}", "user_id"),
+        ("{\"user_id\":\"ann\",\"email\":\"e\"}", "email"),
+        ("{\"_key\":null}", "_key"),
+        ("{\"_key\":\"bob\",\"user_id\":\"ann\"}", "expected ann"),
+    ] {
+        let ran = project.run_with(&["produce", "user", "Tombstone"], line);
+        assert_eq!(ran.code, Some(1), "{ran:#?}");
+        assert!(ran.err.contains(said), "{said} in {}", ran.err);
+    }
+}
+
+#[test]
 fn checking_writes_nothing() {
     let project = Project::new();
     let said = project.run_with(&["produce", "user", "UserRegistered", "--check"], ANN).fine();
