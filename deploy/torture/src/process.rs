@@ -1,6 +1,6 @@
 //! The processes that are tortured: each with a log of its own, started again whenever it ends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use crate::stack::{Profile, STORE_ADDRESS};
 const AGAIN: Duration = Duration::from_millis(300);
 /// How long one may take to drain.
 const DRAIN: Duration = Duration::from_secs(45);
+/// What is shown of the end of a log, in lines.
+const TAIL: usize = 12;
 
 /// Something that is done to a process; who asked is told once it is done.
 enum Order {
@@ -48,6 +50,8 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) url: String,
     pub(crate) proxy: Option<Proxy>,
+    log: PathBuf,
+    exits: Exits,
     orders: mpsc::Sender<Order>,
 }
 
@@ -84,7 +88,8 @@ impl Process {
             exits: exits.clone(),
         };
         tokio::spawn(launch.keep(received));
-        Ok(Self { name: name.to_owned(), url: format!("http://{address}"), proxy, orders })
+        let log = log_path(&project.logs(), name);
+        Ok(Self { name: name.to_owned(), url: format!("http://{address}"), proxy, log, exits: exits.clone(), orders })
     }
 
     pub(crate) async fn kill(&self, away: Duration) {
@@ -127,7 +132,20 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(format!("{} is not ready within {within:?}; the last that it said was {said}", self.name).into())
+        Err(format!("{} is not ready within {within:?}; {}; it answered last: {said}", self.name, self.lately()).into())
+    }
+
+    /// How it did: for whoever asks why it is not ready.
+    fn lately(&self) -> String {
+        let exits = self.exits.all();
+        let ended: Vec<&str> =
+            exits.iter().filter(|(name, _)| *name == self.name).map(|(_, how)| how.as_str()).collect();
+        let last = ended.last().map(|how| format!(", the last with {how}")).unwrap_or_default();
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n      ");
+        format!("it ended {} times by itself{last}; its log ends with\n      {tail}\n    ", ended.len())
     }
 }
 
@@ -219,5 +237,9 @@ async fn signal(child: &Child, name: &str) {
 
 fn log_file(folder: &Path, name: &str) -> std::io::Result<std::fs::File> {
     std::fs::create_dir_all(folder)?;
-    std::fs::OpenOptions::new().create(true).append(true).open(folder.join(format!("{name}.log")))
+    std::fs::OpenOptions::new().create(true).append(true).open(log_path(folder, name))
+}
+
+fn log_path(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
 }

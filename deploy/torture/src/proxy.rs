@@ -14,6 +14,9 @@ use tokio::sync::watch;
 
 use crate::Fallible;
 
+/// After a connection that could not be accepted.
+const NOT_ACCEPTED: Duration = Duration::from_millis(50);
+
 /// What becomes of the next commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtCommit {
@@ -60,7 +63,12 @@ impl Proxy {
         });
         let accepting = Arc::clone(&state);
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
+            loop {
+                // For example, a client that is gone before it was let in: there are others.
+                let Ok((client, _)) = listener.accept().await else {
+                    tokio::time::sleep(NOT_ACCEPTED).await;
+                    continue;
+                };
                 if accepting.refuse.load(Ordering::Relaxed) {
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod};
 use openssl::x509::X509;
@@ -26,6 +27,9 @@ use super::fault::{failed, not_connected, setup};
 use crate::StoreError;
 
 const DOING: &str = "opening the store";
+/// A connection that is silent is asked for a sign of life so often, and given up without one after as long again: a server
+/// that hangs would otherwise be waited for even where the driver sets no limit, as while a connection is set up.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// Prepared statements that are kept: five or so a view.
 const STATEMENTS: usize = 2000;
 /// Rows of one page of an answer.
@@ -55,6 +59,8 @@ impl Connection {
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.nodes)
             .connection_timeout(options.connect_timeout)
+            .keepalive_interval(SIGN_OF_LIFE)
+            .keepalive_timeout(SIGN_OF_LIFE)
             .default_execution_profile_handle(profile.build().into_handle())
             .keyspaces_to_fetch([&options.keyspace])
             .fetch_full_schema_metadata(false);
@@ -64,7 +70,11 @@ impl Connection {
         if options.tls || options.ca_file.is_some() {
             builder = builder.tls_context(Some(tls(options)?));
         }
-        let session = builder.build().await.map_err(not_connected)?;
+        // Only the driver's TCP connect has a limit of its own.
+        let limit = options.connect_timeout + options.request_timeout;
+        let session = tokio::time::timeout(limit, builder.build()).await;
+        let silent = |_| StoreError::unavailable(DOING, format!("the cluster did not answer within {limit:?}"));
+        let session = session.map_err(silent)?.map_err(not_connected)?;
         check_datacenter(&session, options.datacenter.as_deref())?;
         let session = CachingSessionBuilder::new(session).max_capacity(STATEMENTS).build();
         let connection = Self { session, keyspace: options.keyspace.clone() };
