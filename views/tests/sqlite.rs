@@ -176,6 +176,19 @@ async fn another_database_is_left_alone() {
     assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })), "{refused:?}");
 }
 
+#[tokio::test]
+async fn a_reader_comes_in_beside_a_long_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("views.db");
+    let store = open(&path).await.unwrap();
+    store.create(&deployment()).await.unwrap();
+    let target = FlushTarget { topology: "shop".to_owned(), generation: 1 };
+    let flush = store.begin(&target, &[]).await.unwrap();
+    let reader = open(&path).await.unwrap();
+    assert!(reader.active("shop").await.unwrap().is_some());
+    drop(flush);
+}
+
 async fn by_hand_new(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }

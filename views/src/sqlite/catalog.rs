@@ -16,14 +16,16 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// Brings the store's own tables to the format that this version knows. Any number of processes may do it at once.
 pub(super) async fn migrate(writer: &Arc<Connections>) -> Result<(), StoreError> {
     const DOING: &str = "bringing the store's format up to date";
+    // Looks without the lock of who writes: a process that only reads does not wait for another's flush.
+    let mut lease = writer.lease("BEGIN", DOING).await?;
+    let found = pending(&mut lease, DOING).await;
+    lease.end("ROLLBACK").await?;
+    if found?.is_empty() {
+        return Ok(());
+    }
     let mut lease = writer.lease("BEGIN IMMEDIATE", DOING).await?;
-    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(lease.connection()?).await;
-    let found: i64 = version.map_err(|error| failed(DOING, error))?;
-    let pending = usize::try_from(found).ok().and_then(|from| MIGRATIONS.get(from..));
-    let Some(pending) = pending else {
-        lease.end("ROLLBACK").await?;
-        return Err(StoreError::Newer { found, known: KNOWN });
-    };
+    // Another process may have been quicker.
+    let pending = pending(&mut lease, DOING).await?;
     if pending.is_empty() {
         return lease.end("ROLLBACK").await;
     }
@@ -33,6 +35,14 @@ pub(super) async fn migrate(writer: &Arc<Connections>) -> Result<(), StoreError>
     }
     run(&mut lease, DOING, marks).await?;
     lease.end("COMMIT").await
+}
+
+/// The migrations that the store lacks.
+async fn pending(lease: &mut Lease, doing: &'static str) -> Result<&'static [&'static str], StoreError> {
+    let version = sqlx::query_scalar("PRAGMA user_version").fetch_one(lease.connection()?).await;
+    let found: i64 = version.map_err(|error| failed(doing, error))?;
+    let pending = usize::try_from(found).ok().and_then(|from| MIGRATIONS.get(from..));
+    pending.ok_or(StoreError::Newer { found, known: KNOWN })
 }
 
 pub(super) async fn create(writer: &Arc<Connections>, deployment: &Deployment) -> Result<u32, StoreError> {
