@@ -53,7 +53,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "COUNT", default_value_t = 200_000)]
     events: usize,
 
-    /// Which events; all unless given
+    /// Which events; `orders` and `documents` unless given
     #[arg(long, value_name = "LOAD")]
     load: Vec<Load>,
 
@@ -164,7 +164,7 @@ impl Bench {
         let registry = Registry::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let metrics = telemetry::metrics().map_err(|error| cannot(&error))?;
         let ground = Ground { bench: self, context, project, folder, log, registry, metrics };
-        let loads = if self.load.is_empty() { Load::value_variants() } else { &self.load };
+        let loads = if self.load.is_empty() { &Load::USUAL[..] } else { &self.load };
         let mut figures = Vec::new();
         for (number, &load) in loads.iter().enumerate() {
             match scratch.as_deref_mut() {

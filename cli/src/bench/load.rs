@@ -24,6 +24,10 @@ use crate::records;
 const SEED: u64 = 3;
 const USERS: usize = 1_000;
 const CUSTOMERS: usize = 5_000;
+/// So many that hardly two events of a batch are of one customer.
+const MANY_CUSTOMERS: usize = 500_000;
+/// Whose orders are nine of ten where keys are hot.
+const HOT_CUSTOMERS: usize = 50;
 /// Records appended at a time.
 const BATCH: usize = 5_000;
 /// 2026-01-01T00:00:00Z, in seconds; an event a second from there.
@@ -46,13 +50,31 @@ pub(super) enum Load {
     Orders,
     /// The document domain: four views an event, few events a row
     Documents,
+    /// The aggregate over 500,000 customers: nearly each event a row of its own
+    Spread,
+    /// The aggregate with hot keys: nine of ten events are of 50 customers, the others of 500,000
+    Hot,
 }
 
 impl Load {
+    /// What is measured unless something else is asked for.
+    pub(super) const USUAL: [Load; 2] = [Load::Orders, Load::Documents];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Load::Documents => "documents",
             Load::Orders => "orders",
+            Load::Spread => "spread",
+            Load::Hot => "hot",
+        }
+    }
+
+    /// Whose order is next.
+    fn customer(self, random: &mut StdRng) -> usize {
+        match self {
+            Load::Hot if random.random_bool(0.9) => random.random_range(0..HOT_CUSTOMERS),
+            Load::Hot | Load::Spread => random.random_range(0..MANY_CUSTOMERS),
+            Load::Orders | Load::Documents => random.random_range(0..CUSTOMERS),
         }
     }
 
@@ -64,7 +86,7 @@ impl Load {
                 let project = context.load().map_err(|report| Failure::new(report.to_string()))?;
                 named(&project, "document")
             }
-            Load::Orders => {
+            Load::Orders | Load::Spread | Load::Hot => {
                 let folder = folder.join("orders");
                 for (name, text) in ORDERS {
                     let path = folder.join(name);
@@ -114,7 +136,10 @@ impl Load {
         for index in 0..source.events {
             let (declared, event, fields) = match self {
                 Load::Documents => documents.next(&mut random, index),
-                Load::Orders => ("order", "OrderPlaced", order(&mut random, index)),
+                Load::Orders | Load::Spread | Load::Hot => {
+                    let customer = self.customer(&mut random);
+                    ("order", "OrderPlaced", order(&mut random, customer, index))
+                }
             };
             let (topic, record) = record(source, declared, event, &fields)?;
             batch.push(record);
@@ -177,8 +202,7 @@ fn version(random: &mut StdRng, document: usize, index: usize) -> Json {
     })
 }
 
-fn order(random: &mut StdRng, index: usize) -> Json {
-    let customer = random.random_range(0..CUSTOMERS);
+fn order(random: &mut StdRng, customer: usize, index: usize) -> Json {
     let (whole, cents) = (random.random_range(1..500), random.random_range(0..100));
     json!({
         "customer_id": format!("customer-{customer}"), "order_id": id(index),
