@@ -1,11 +1,14 @@
 //! `headwater up`: everything in one process on the embedded default.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use headwater_engine::allow::Allow;
+use headwater_engine::project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -106,8 +109,9 @@ impl Up {
             out.value(&serde_json::json!({ "ready": serving.health.is_ready(), "url": url }))?;
         } else if !stop.is_cancelled() {
             let keys = serving.environment.keys()?;
-            let token = token::sign(&keys, "alice", &["administrator".to_owned()], TOKEN_TTL)?;
-            out.line(next(&url, &token))?;
+            let project = &serving.environment.project;
+            let token = token::sign(&keys, "alice", &roles(project), TOKEN_TTL)?;
+            out.line(next(project, &url, &token))?;
         }
         out.flush()
     }
@@ -156,8 +160,18 @@ async fn ready(serving: &Serving, stop: &CancellationToken) {
     }
 }
 
+/// Every role that the project names: whoever starts it may try all of it.
+fn roles(project: &Project) -> Vec<String> {
+    let commands = project.commands.iter().map(|command| &command.allow);
+    let all = commands.chain(project.queries.iter().map(|query| &query.allow));
+    let roles: BTreeSet<&str> = all.flat_map(Allow::roles).collect();
+    roles.into_iter().map(str::to_owned).collect()
+}
+
 /// What to try next. Every line works when pasted.
-fn next(url: &str, token: &str) -> String {
+fn next(project: &Project, url: &str, token: &str) -> String {
+    let documents = project.commands.iter().any(|command| command.name == "add_document");
+    let tour = if documents { documents_tour(url) } else { routes(project, url) };
     format!(
         r#"Headwater is at {url}, described at {url}/docs. Ctrl-C ends it.
 Paste this in another terminal, in this folder:
@@ -165,7 +179,29 @@ Paste this in another terminal, in this folder:
   TOKEN={token}
   hw() {{ curl -s -w '\n' -H "Authorization: Bearer $TOKEN" "$@"; }}
 
-  # the documents, the latest change first
+{tour}"#
+    )
+}
+
+/// What the project serves, and each query that can be asked as it stands.
+fn routes(project: &Project, url: &str) -> String {
+    let mut text = String::from("  # what is here\n");
+    for command in &project.commands {
+        let method = command.method.name().to_uppercase();
+        text.push_str(&format!("  #   {method:<6} {}   {}\n", command.path, command.name));
+    }
+    for query in &project.queries {
+        text.push_str(&format!("  #   GET    {}   {}\n", query.route, query.name));
+    }
+    let plain = project.queries.iter().find(|query| query.parameters.is_empty());
+    let ask = plain.map_or_else(|| "/openapi.json".to_owned(), |query| query.route.to_string());
+    text.push_str(&format!("  hw '{url}{ask}'\n"));
+    text
+}
+
+fn documents_tour(url: &str) -> String {
+    format!(
+        r#"  # the documents, the latest change first
   hw '{url}/documents?size=5'
 
   # add one; a new version of it; the position of that, so that what follows reflects it

@@ -1,7 +1,7 @@
 //! What the commands say of themselves in the OpenAPI document.
 
 use headwater_engine::allow::Verdict;
-use headwater_engine::command::{Command, Method};
+use headwater_engine::command::Command;
 use headwater_http::openapi::{Answer, Body, Document, Operation, Parameter};
 use serde_json::{Value as Json, json};
 
@@ -16,12 +16,7 @@ pub fn describe<'c>(commands: impl IntoIterator<Item = &'c Command>, document: &
 }
 
 fn operation(command: &Command, document: &mut Document) -> Operation {
-    let method = match command.method {
-        Method::Post => "post",
-        Method::Put => "put",
-        Method::Patch => "patch",
-        Method::Delete => "delete",
-    };
+    let method = command.method.name();
     let path_parameters: Vec<Parameter> =
         command.params.iter().map(|param| Parameter::path(&param.name, document.schemas.of(&param.ty))).collect();
     let ids = accepted_schema(command, document);

@@ -118,6 +118,16 @@ impl Allow {
         self.verdict(who, Some(row.unwrap_or_default())) == Verdict::Yes
     }
 
+    /// The roles that it names.
+    pub fn roles(&self) -> Vec<&str> {
+        match self {
+            Allow::Role(role) => vec![role],
+            Allow::And(a, b) | Allow::Or(a, b) => [a.roles(), b.roles()].concat(),
+            Allow::Not(a) => a.roles(),
+            Allow::Anyone | Allow::SignedIn | Allow::Owner { .. } => Vec::new(),
+        }
+    }
+
     /// The columns that `owner(…)` names, by index.
     pub fn owner_columns(&self) -> Vec<usize> {
         match self {

@@ -44,6 +44,13 @@ pub struct RequireDecl {
 const METHODS: [(&str, Method); 4] =
     [("post", Method::Post), ("put", Method::Put), ("patch", Method::Patch), ("delete", Method::Delete)];
 
+impl Method {
+    /// As declarations and OpenAPI write it.
+    pub fn name(self) -> &'static str {
+        METHODS.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// Reads `commands.yaml`: every command that makes sense by itself.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
     let mut fields = node.fields("the file", &place_of(node), out)?;
