@@ -12,17 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headwater_schemas::Topic;
+use rayon::prelude::*;
 
 use crate::command::{self, Command};
 use crate::declare::config::Environment;
 use crate::declare::{self, CommandDecl, Config, QueryDecl, TestDecl, Text};
 use crate::plan::Topology;
 use crate::query::{self, Query};
-use crate::source::{self, Diagnostic, Sources};
+use crate::source::{self, Code, Diagnostic, Sources};
 use crate::test::{self, TestCase};
 use crate::unknown::Missing;
 use crate::yaml::Node;
-use files::{Files, Kind};
+use files::{Declared, Files, Kind};
 
 pub use crate::diagnostics::Report;
 
@@ -120,11 +121,19 @@ impl<'f> Loader<'f> {
     }
 
     /// What the files of a kind declare.
-    fn read<T>(&mut self, kind: Kind, read: fn(&Node, &mut Vec<Diagnostic>) -> Option<Vec<T>>) -> Vec<T> {
+    fn read<T: Send>(&mut self, kind: Kind, read: fn(&Node, &mut Vec<Diagnostic>) -> Option<Vec<T>>) -> Vec<T> {
+        // Reading YAML is most of the work of a large project; each file stands for itself.
+        let files: Vec<&Declared> = self.files.of(kind).collect();
+        let tree = |file: &&Declared| {
+            let mut out = Vec::new();
+            let node = self.files.tree(file, &mut out);
+            (node.and_then(|node| read(&node, &mut out)).unwrap_or_default(), out)
+        };
+        let each: Vec<(Vec<T>, Vec<Diagnostic>)> = files.par_iter().map(tree).collect();
         let mut decls = Vec::new();
-        for file in self.files.of(kind) {
-            let node = self.files.tree(file, &mut self.out);
-            decls.extend(node.and_then(|node| read(&node, &mut self.out)).unwrap_or_default());
+        for (read, mistakes) in each {
+            decls.extend(read);
+            self.out.extend(mistakes);
         }
         decls
     }
@@ -171,8 +180,17 @@ impl<'f> Loader<'f> {
     fn tests(&mut self, known: &Known<'_>) -> Vec<TestCase> {
         let decls: Vec<TestDecl> = self.read(Kind::Tests, declare::test::read);
         let mut cases = Vec::new();
-        for decl in &decls {
-            match test::compile_with(decl, known.topics, known.topologies, known.missing) {
+        let compile = |decl: &TestDecl| test::compile_with(decl, known.topics, known.topologies, known.missing);
+        let compiled: Vec<_> = decls.par_iter().map(compile).collect();
+        for (i, (decl, compiled)) in decls.iter().zip(compiled).enumerate() {
+            let same =
+                |other: &&TestDecl| other.name.value == decl.name.value && other.name.span.file == decl.name.span.file;
+            if decls[..i].iter().find(same).is_some() {
+                let message = format!("two tests are called `{}`", decl.name.value);
+                let error = Diagnostic::error(&decl.name.span, message).label("the second one").code(Code::Duplicate);
+                self.out.push(error.help("a name says which of them failed"));
+            }
+            match compiled {
                 Ok(case) => cases.push(case),
                 Err(found) => self.out.extend(found),
             }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::files::{Files, Kind};
+use rayon::prelude::*;
+
+use super::files::{Declared, Files, Kind};
 use super::help;
 use super::topics::Topics;
 use crate::declare::{Config, Text, TopologyDecl, topology};
@@ -23,13 +25,14 @@ pub(super) fn load(files: &Files, config: Option<&Config>, topics: &Topics, out:
     let mut names: Vec<Text> = Vec::new();
     let mut topologies: Vec<Topology> = Vec::new();
     let mut twice: Vec<String> = Vec::new();
-    for file in files.of(Kind::Topology) {
-        let node = files.tree(file, out);
-        loaded.unnamed |= !node.as_ref().is_some_and(topology::names_views);
-        let Some(decl) = node.and_then(|node| topology::read(&node, out)) else { continue };
+    let declared: Vec<&Declared> = files.of(Kind::Topology).collect();
+    let each: Vec<Outlined> = declared.par_iter().map(|file| outlined(files, file, topics)).collect();
+    for Outlined { names_views, mistakes, outline } in each {
+        loaded.unnamed |= !names_views;
+        out.extend(mistakes);
+        let Some((decl, topology, problems)) = outline else { continue };
         twice.extend(check_names(&decl, &mut names, &files.sources, out));
         check_store(&decl, config, out);
-        let (topology, problems) = plan::outline(&decl, &topics.topics, topics.unnamed);
         out.extend(problems);
         topologies.push(topology);
     }
@@ -43,6 +46,28 @@ pub(super) fn load(files: &Files, config: Option<&Config>, topics: &Topics, out:
     }
     loaded.topologies = topologies.into_iter().map(Arc::new).collect();
     loaded
+}
+
+/// One file, by itself.
+struct Outlined {
+    /// Whether its views' names are known.
+    names_views: bool,
+    /// What is wrong with it as a declaration.
+    mistakes: Vec<Diagnostic>,
+    /// What it declares, as far as it is known, and what is wrong with that.
+    outline: Option<(TopologyDecl, Topology, Vec<Diagnostic>)>,
+}
+
+fn outlined(files: &Files, file: &Declared, topics: &Topics) -> Outlined {
+    let mut mistakes = Vec::new();
+    let node = files.tree(file, &mut mistakes);
+    let names_views = node.as_ref().is_some_and(topology::names_views);
+    let decl = node.and_then(|node| topology::read(&node, &mut mistakes));
+    let outline = decl.map(|decl| {
+        let (topology, problems) = plan::outline(&decl, &topics.topics, topics.unnamed);
+        (decl, topology, problems)
+    });
+    Outlined { names_views, mistakes, outline }
 }
 
 /// Names of topologies and views are the whole project's: commands and queries name a view without its topology. Gives
