@@ -48,7 +48,7 @@ fn branch_name(branch: &Type) -> String {
 }
 
 /// The branch that `{"name": …}` names, by its full name or a named type's short one.
-fn branch_named(branches: &[Type], name: &str) -> Option<usize> {
+pub fn branch_named(branches: &[Type], name: &str) -> Option<usize> {
     let names = || branches.iter().map(branch_name);
     let short = |full: &String| full.rsplit_once('.').is_some_and(|(_, short)| short == name);
     names().position(|full| full == name).or_else(|| {

@@ -29,6 +29,9 @@ pub type Text = Spanned<String>;
 /// Bytes of a name: what every store takes, with room for a generation and a prefix.
 pub const MAX_NAME: usize = 48;
 
+/// What a table of SQLite may not start with: <https://www.sqlite.org/lang_createtable.html>.
+const SQLITES_OWN: &str = "sqlite_";
+
 /// Where a whole file's missing keys are reported: its first key, or its start.
 fn place_of(node: &Node) -> Span {
     match &node.kind {
@@ -39,6 +42,13 @@ fn place_of(node: &Node) -> Span {
 
 /// Checks a name that this language gives: views, columns, topologies, commands, queries. `what` is "view".
 fn check_name(name: &Text, what: &str, out: &mut Vec<Diagnostic>) -> bool {
+    if name.starts_with(SQLITES_OWN) {
+        let error = Diagnostic::error(&name.span, format!("`{}` cannot be the name of a {what}", name.value));
+        out.push(
+            error.label("SQLite's own").help(format!("SQLite keeps names that start with `{SQLITES_OWN}` to itself")),
+        );
+        return false;
+    }
     check(name, what, "", out)
 }
 

@@ -60,6 +60,9 @@ pub struct ExpectedParked {
     pub reason: Option<String>,
 }
 
+/// What is said of a parked event.
+const PARKED: [&str; 2] = ["event", "reason"];
+
 /// Event time of the first event given without `_time`; each further one is a second later. 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000_000;
 
@@ -301,8 +304,15 @@ impl Reader {
         }
     }
 
-    /// The first branch of a union that takes the value.
+    /// `{ branch: value }` where the key names a branch, else the first branch that takes the value.
     fn branch(&mut self, node: &Node, branches: &[Type]) -> Option<Value> {
+        if let Kind::Mapping(entries) = &node.kind
+            && let [(key, inner)] = entries.as_slice()
+            && let Some(i) = json::branch_named(branches, scalar(key))
+        {
+            let value = self.value(inner, &FieldType::required(branches[i].clone()))?;
+            return Some(Value::Branch(i as u32, Arc::new(value)));
+        }
         let before = self.problems.len();
         for (i, branch) in branches.iter().enumerate() {
             if let Some(value) = self.value(node, &FieldType::required(branch.clone())) {
@@ -337,6 +347,11 @@ impl Reader {
     fn parked(&mut self, node: &Node, given: usize) -> Option<ExpectedParked> {
         let (number, reason) = match &node.kind {
             Kind::Mapping(entries) => {
+                for (key, _) in entries.iter().filter(|(key, _)| !PARKED.contains(&scalar(key))) {
+                    let help = suggestion(scalar(key), PARKED);
+                    let message = format!("a parked event has no `{}`", scalar(key));
+                    self.error(&key.span, message, "unknown key", help);
+                }
                 let find = |name: &str| entries.iter().find(|(key, _)| scalar(key) == name).map(|(_, node)| node);
                 (find("event"), find("reason").map(|node| scalar(node).to_owned()))
             }

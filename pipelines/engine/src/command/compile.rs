@@ -11,7 +11,7 @@ use super::{Command, Given, On, Param, Require, UploadShape, assign, body_type, 
 use crate::allow::{Allow, AnyRow, Columns, NoRow, Verdict};
 use crate::declare::command::RequireDecl;
 use crate::declare::query::AnswerDecl;
-use crate::declare::{CommandDecl, QueryDecl, Text};
+use crate::declare::{CommandDecl, QueryDecl, TOMBSTONE, Text};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::plan::Topology;
 use crate::route::Route;
@@ -129,7 +129,8 @@ impl<'a> Compiler<'a> {
         let found = self.cx.topics.iter().find_map(|topic| {
             topic.events.iter().position(|event| event.name == name.value).map(|event| (topic.clone(), event))
         });
-        if found.is_none() && !self.cx.missing.events && !name.is_empty() {
+        // `Tombstone` was refused where it was read.
+        if found.is_none() && !self.cx.missing.events && !name.is_empty() && name.value != TOMBSTONE {
             let events = self.cx.topics.iter().flat_map(|topic| &topic.events).map(|event| event.name.as_str());
             let problem = Diagnostic::error(&name.span, format!("there is no event `{}`", name.value));
             self.problems.push(problem.label("no topic has it").nearest(&name.value, events));

@@ -80,7 +80,7 @@ fn reduce<'a>(
         Reducer::Sum { sum, count, result } => {
             sum::add(target.value, target.state, (*sum, *count, *result), &value, sign);
         }
-        Reducer::FloatSum => sum::add_float(target.value, &value),
+        Reducer::FloatSum => return sum::add_float(target.value, &value),
         Reducer::Ordered { of, state } => {
             let Some(order) = &argument.order else { return Ok(()) };
             let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
@@ -106,7 +106,7 @@ fn remember<'a>(
     let Target { value: target, state, .. } = target;
     match reducer {
         _ if value.is_null() => {}
-        Reducer::FloatAverage { state: packed } => average::add_float(target, &mut state[*packed], value),
+        Reducer::FloatAverage { state: packed } => return average::add_float(target, &mut state[*packed], value),
         Reducer::Extreme(of) => extreme::put(*of, target, value, bump),
         Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], value, bump),
         Reducer::List => return list::put(target, value),

@@ -33,6 +33,9 @@ impl Effort {
     pub(super) const USUAL: Effort = Effort { faulty: 80, shuffles: 2 };
 }
 
+/// The most crashes of a test, each at another step of the run in one batch.
+const CRASHES: usize = 500;
+
 const CUTS: [Cut; 3] = [Cut::OneEach, Cut::AllInOne, Cut::Uneven];
 const REPEATS: [Repeat; 3] = [Repeat::Never, Repeat::Each, Repeat::All];
 
@@ -96,10 +99,10 @@ impl Matrix {
         let parks = |log: usize| self.plain.iter().any(|plain| plain.1 == log && !plain.2.parked.is_empty());
         let parks: Vec<bool> = (0..self.logs.len()).map(parks).collect();
         let faulty: Vec<Schedule> = faulty(rules, steps, &self.logs, &parks, self.effort.faulty).collect();
-        // A crash at every step, and then the smallest batches: whoever comes next meets what is ahead of its source.
+        // A crash at every step (of a test with hundreds of views, at some all over it), and then the smallest batches: whoever comes next meets what is ahead of its source.
         let dies = Then::Dies(Reached::Nobody);
         let crash = |at| Fault { at, then: dies, cut: Cut::OneEach, doubts: None };
-        let crashes = (0..steps[1]).map(|at| {
+        let crashes = (0..steps[1]).step_by(steps[1].div_ceil(CRASHES).max(1)).map(|at| {
             let replicas = at as u64;
             Schedule { faults: vec![crash(at)], forgets: true, replicas, ..Schedule::plain(rules, 0) }
         });

@@ -218,8 +218,10 @@ fn ordered(cx: &mut Context, text: &Text, kind: Kind, call: &expr::Call) -> Opti
 /// Whether what the events are ordered by has an order, the same in each; reported where it has not.
 pub(super) fn check_order<'a>(cx: &mut Context, text: &Text, arguments: impl Iterator<Item = &'a Argument>) -> bool {
     let mut first: Option<&Type> = None;
-    for found in arguments.filter_map(|argument| argument.order.as_ref()).map(|order| &order.ty.ty) {
+    for order in arguments.filter_map(|argument| argument.order.as_ref()) {
+        let found = &order.ty.ty;
         let problem = match first {
+            _ if order.slots().is_empty() && !order.is_unknown() => "every event has the same place here".to_owned(),
             _ if !may_be_key(found) => format!("events cannot be ordered by {found}"),
             Some(first) if unify(first, found).is_none() => {
                 format!("events are ordered by two types: {first} and {found}")

@@ -2,7 +2,8 @@
 //! tell.
 //!
 //! So a row is what the last record of its key says, all of it: its key is the topic's, each event makes the row and sets
-//! every column by `last`, and only `Tombstone` deletes.
+//! every column by `last`, and only `Tombstone` deletes. It must: a view that kept the row of a key that is deleted would lose
+//! it when it is folded anew, the records of that key being gone.
 
 use super::compile::Context;
 use super::{EventSource, Reducer, Role, Source, View};
@@ -24,6 +25,13 @@ pub(super) fn check(cx: &mut Context, decl: &ViewDecl, view: &View) {
         let help = format!("write `key: [{}]`, and derive other keys from that view", topic.key.join(", "));
         let what = format!("the key of view `{}` is not the topic's", decl.name.value);
         refuse(&decl.key.span, &what, "a row may lose the records that made it", &help);
+    }
+    let mut tombstones = source.inputs.get(topic.events.len()).into_iter().flatten();
+    // It has its key only, so it can but delete.
+    if !tombstones.any(|tombstone| tombstone.is_plain()) {
+        let what = format!("view `{}` keeps the row of a key that is deleted", decl.name.value);
+        let help = "add `Tombstone` to `from:` and to `delete_when:`";
+        refuse(&decl.name.span, &what, "gone once it is folded anew", help);
     }
     for (event, inputs) in source.inputs.iter().enumerate() {
         let name = topic.events.get(event).map(|event| event.name.as_str());

@@ -166,7 +166,7 @@ fn input<'d>(cx: &mut Context, source: usize, decl: &'d InputDecl) -> Input<'d> 
     let mut input = Input { decl, names: Names { renames, element, doubtful }, filter: None, each };
     if let Some(text) = &decl.filter {
         input.filter = cx.parse(text).and_then(|ast| {
-            let compiled = expr::compile(&ast, &RowScope { renames: NO_RENAMES, ..input.scope(cx, source) });
+            let compiled = expr::compile(&ast, &input.scope(cx, source));
             inputs::condition(cx, text, compiled)
         });
         input.names.doubtful |= input.filter.is_none();
@@ -353,7 +353,8 @@ fn contribution(
     state: &mut Vec<StateColumn>,
 ) -> Option<Contribution> {
     if !call.kind.can_be_taken_back() {
-        let help = "over a view: `count`, `sum`, `avg` or `stddev`; or a re-keyed copy and a sorted query".to_owned();
+        let help =
+            "over a view: `count`, `sum`, `avg` or `stddev`; or a copy in that order, whose first row it is".to_owned();
         cx.error(&text.span, "this reducer cannot be taken back when a row changes".into(), "over a view", Some(help));
         return None;
     }

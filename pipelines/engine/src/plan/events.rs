@@ -5,7 +5,8 @@ use headwater_schemas::FieldType;
 use super::columns::{self, Call, Kind};
 use super::compile::{Context, EventId};
 use super::computed::{self, Reduced};
-use super::inputs::{self, Fed, NO_RENAMES};
+use super::inputs::{self, Fed};
+use super::metadata::Metadata;
 use super::scope::EventScope;
 use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
 use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, Text, ViewDecl};
@@ -165,7 +166,7 @@ fn filters(cx: &mut Context, draft: &mut Draft, refs: &[(EventId, &InputDecl)]) 
         let Some(text) = &input.filter else { continue };
         let filter = cx.parse(text).and_then(|ast| {
             let readable = draft.events[i].changes();
-            let compiled = expr::compile(&ast, &EventScope { renames: NO_RENAMES, ..scope(cx, draft, i, readable) });
+            let compiled = expr::compile(&ast, &scope(cx, draft, i, readable));
             inputs::condition(cx, text, compiled)
         });
         draft.doubtful |= filter.is_none();
@@ -402,6 +403,12 @@ fn reduced(
         );
         return None;
     }
+    let by_offset = call.order.as_ref().and_then(|order| order.paths().into_iter().find(|(path, _)| is_offset(path)));
+    if let Some((_, range)) = by_offset.filter(|_| !owned) {
+        let message = "offsets of different partitions have no order, and the row is shared by many".to_owned();
+        cx.error(&text.part(range), message, "of one partition only", Some("order by the event's own time".into()));
+        return None;
+    }
     let changing = draft.changing();
     let called: Vec<Vec<String>> = changing.iter().map(|&i| draft.events[i].called()).collect();
     let assigned = columns::assign(cx, text, call, &called)?;
@@ -530,4 +537,9 @@ pub(super) fn buckets(decl: &ViewDecl) -> Vec<Option<String>> {
             Some(unit.split('\'').next()?.to_owned())
         })
         .collect()
+}
+
+/// Whether a path is the record's offset.
+fn is_offset(path: &[String]) -> bool {
+    path.last().is_some_and(|name| name == Metadata::Offset.name())
 }

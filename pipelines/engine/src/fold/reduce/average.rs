@@ -11,7 +11,7 @@
 use ethnum::I256;
 use headwater_schemas::{Value, ValueRef};
 
-use super::sum::double;
+use super::sum::{double, finite};
 use crate::table::AVERAGE_SCALE;
 
 /// The average of so many values that add up to `sum` at this scale, in units of the average's last digit. `count` is not 0.
@@ -29,15 +29,16 @@ pub(crate) fn exact(sum: I256, count: i64, scale: u8) -> I256 {
     quotient + if (dividend < 0) == (divisor < 0) { I256::ONE } else { I256::MINUS_ONE }
 }
 
-pub(super) fn add_float(target: &mut Value, state: &mut Value, value: &ValueRef) {
-    let Some(term) = double(value) else { return };
+pub(super) fn add_float(target: &mut Value, state: &mut Value, value: &ValueRef) -> Result<(), String> {
+    let Some(term) = double(value) else { return Ok(()) };
     let (sum, count) = unpack(state).unwrap_or_default();
-    let (sum, count) = (sum + term, count + 1);
+    let (sum, count) = (finite(sum, term)?, count + 1);
     let mut packed = [0; 16];
     packed[..8].copy_from_slice(&sum.to_be_bytes());
     packed[8..].copy_from_slice(&count.to_be_bytes());
     *state = Value::Bytes(packed.as_slice().into());
     *target = Value::Double(sum / count as f64);
+    Ok(())
 }
 
 /// None where nothing contributed.

@@ -33,12 +33,22 @@ pub(super) fn add(
     *target = result.shown(&state[sum], &state[n]);
 }
 
-pub(super) fn add_float(target: &mut Value, value: &ValueRef) {
-    let Some(term) = double(value) else { return };
+pub(super) fn add_float(target: &mut Value, value: &ValueRef) -> Result<(), String> {
+    let Some(term) = double(value) else { return Ok(()) };
     match target {
-        Value::Double(total) => *total += term,
+        Value::Double(total) => *total = finite(*total, term)?,
         _ => *target = Value::Double(term),
     }
+    Ok(())
+}
+
+/// The sum, which is infinite only where a term is.
+pub(super) fn finite(total: f64, term: f64) -> Result<f64, String> {
+    let sum = total + term;
+    if sum.is_infinite() && total.is_finite() && term.is_finite() {
+        return Err("the sum does not fit a double".to_owned());
+    }
+    Ok(sum)
 }
 
 /// A floating-point value in the wider type.
