@@ -25,7 +25,7 @@ use crate::writer::Writer;
 
 const WORKERS: u16 = 3;
 /// Until everything runs at first, and again once the faults have stopped.
-const READY: Duration = Duration::from_secs(90);
+const READY: Duration = Duration::from_secs(180);
 /// Until an answer tells what became of the last commands.
 const SETTLE: Duration = Duration::from_secs(120);
 

@@ -4,10 +4,10 @@ use std::fmt;
 
 use headwater_schemas::{Value, json};
 
-use crate::plan::Topology;
+use crate::plan::{Reducer, Source, Topology, View};
 use crate::source::Span;
-use crate::table::{Row, Table};
-use crate::test::{ExpectedRow, TestCase};
+use crate::table::{Feeding, Row, Table};
+use crate::test::{ExpectedParked, ExpectedRow, TestCase};
 
 /// A test's result: passed where there is no failure.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub fn differs(topology: &Topology, first: &Left, again: &Left, schedule: &dyn f
         let plus = found.iter().filter(|row| !expected.contains(row)).map(|row| format!("+ {}", shown(row, table)));
         return Some(Failure {
             message: format!("view `{}` differs under a fault: {schedule}", table.name),
-            lines: minus.chain(plus).collect(),
+            lines: minus.chain(plus).chain(ties(view).map(str::to_owned)).collect(),
             span: None,
         });
     }
@@ -94,19 +94,29 @@ pub fn differs(topology: &Topology, first: &Left, again: &Left, schedule: &dyn f
     })
 }
 
+/// What may be meant where rows differ that many partitions feed and an `order by` orders.
+fn ties(view: &View) -> Option<&'static str> {
+    let Source::Events(source) = &view.source else { return None };
+    let ordered = source.reducers.iter().any(|reducer| matches!(reducer, Reducer::Ordered { .. }));
+    (ordered && view.table.fed != Feeding::ByOne).then_some(
+        "  At equal values of its `order by` events go by partition and offset, and a test varies the partitions: give \
+         them different values.",
+    )
+}
+
 /// Parked events that the test does not expect, and expected ones that were not parked. An event is its number in the test,
 /// from 1, and the reason that `<topology>: ` begins.
 pub fn parked(case: &TestCase, parked: &[(usize, String)]) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (event, reason) in parked {
-        let expected = case
-            .parked
-            .iter()
-            .any(|e| e.event == *event && e.reason.as_ref().is_none_or(|part| reason.contains(part.as_str())));
-        if !expected {
-            let message = format!("event {event} was parked: {reason}");
-            failures.push(Failure { message, lines: Vec::new(), span: Some(case.span.clone()) });
-        }
+        let message = match case.parked.iter().find(|expected| expected.event == *event) {
+            None => format!("event {event} was parked: {reason}"),
+            Some(ExpectedParked { reason: Some(part), .. }) if !reason.contains(part.as_str()) => {
+                format!("event {event} was parked for another reason than `{part}`: {reason}")
+            }
+            Some(_) => continue,
+        };
+        failures.push(Failure { message, lines: Vec::new(), span: Some(case.span.clone()) });
     }
     for expected in &case.parked {
         if !parked.iter().any(|(event, _)| *event == expected.event) {
