@@ -19,7 +19,8 @@ const CHECKSUM: usize = 8;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Cursor {
     pub(crate) generation: u32,
-    /// The walked bucket, and how many are left with it; zeros where nothing is walked.
+    /// The walked bucket, and how many are left with it; zeros where nothing is walked. Of a sorted page `left` is how many
+    /// rows were given.
     pub(crate) bucket: i64,
     pub(crate) left: u32,
     /// The clustering values of the last row; None: the partition's start.

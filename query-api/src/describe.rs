@@ -37,10 +37,16 @@ fn operation(query: &Query, schemas: &mut Schemas) -> Operation {
         Answer::Row => operation
             .answer(found("The row.").json(row(query, schemas)))
             .answer(openapi::Answer::problem(404, "There is no such row.")),
-        Answer::Page { size_default, size_max, .. } => operation
-            .parameters(paging(*size_default, *size_max))
-            .answer(found("A page; `next` is the cursor of the page after it, or null.").json(page(query, schemas)))
-            .answer(openapi::Answer::problem(410, "The cursor is of views that were rebuilt since.")),
+        Answer::Page { size_default, size_max, sort, .. } => {
+            let operation = operation
+                .parameters(paging(*size_default, *size_max))
+                .answer(found("A page; `next` is the cursor of the page after it, or null.").json(page(query, schemas)))
+                .answer(openapi::Answer::problem(410, "The cursor is of views that were rebuilt since."));
+            match sort {
+                Some(_) => operation.answer(openapi::Answer::problem(422, "There are too many rows to sort.")),
+                None => operation,
+            }
+        }
         Answer::File { .. } => operation
             .parameter(openapi::Parameter::header("Range", "One range of bytes: `bytes=0-99`."))
             .answer(found("The content.").content("*/*", json!({ "type": "string", "format": "binary" })))

@@ -14,6 +14,7 @@ mod range;
 mod reading;
 mod request;
 mod row;
+mod sorted;
 
 use std::collections::HashMap;
 use std::sync::Arc;

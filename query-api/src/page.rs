@@ -1,4 +1,4 @@
-//! `page:` a partition's rows in clustering order, by keyset; or several partitions', newest bucket first.
+//! `page:` a partition's rows in clustering order, by keyset; or several partitions', newest bucket first; or sorted.
 //!
 //! Rows that change while a client goes through the pages move or do not, as their keys do: a row whose key stays is
 //! given once. A page may have fewer rows than asked, none even, and still a `next`: one request looks at
@@ -18,13 +18,13 @@ use serde_json::{Value as Json, json};
 use crate::cursor::Cursor;
 use crate::reading::Reading;
 use crate::request::{Asked, read, refused};
-use crate::{QueryApi, answer};
+use crate::{QueryApi, answer, sorted};
 
 /// Reads of partitions that one request may cost.
 const MOST_PARTITIONS: usize = 256;
 
 pub(crate) async fn answer(api: &QueryApi, query: &Query, request: Request) -> Result<Response, Problem> {
-    let Answer::Page { walk, size_default, size_max } = query.answer else {
+    let Answer::Page { walk, size_default, size_max, ref sort } = query.answer else {
         return Err(Problem::internal("not a page"));
     };
     let (mut parts, _) = request.into_parts();
@@ -42,9 +42,10 @@ pub(crate) async fn answer(api: &QueryApi, query: &Query, request: Request) -> R
             return Err(Problem::gone(detail).code("cursor-expired"));
         }
     };
-    let (rows, next) = match start {
-        Some(start) => gather(query, walk, &asked.key, start, size, &mut reading).await?,
-        None => (Vec::new(), None),
+    let (rows, next) = match (start, sort) {
+        (Some(start), None) => gather(query, walk, &asked.key, start, size, &mut reading).await?,
+        (Some(start), Some(sort)) => sorted::gather(query, sort, &asked.key, start, size, &mut reading).await?,
+        (None, _) => (Vec::new(), None),
     };
     let items = answer::objects(query, &rows, &mut reading).await?;
     let next = next.map_or(Json::Null, |cursor| cursor.text(query, &asked.key).into());

@@ -7,6 +7,7 @@
 mod bucket;
 mod compile;
 mod join;
+mod sort;
 mod unit;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::table::{Column, Table};
 
 pub use compile::compile;
 pub(crate) use compile::compile_with;
+pub use sort::{MOST_SORTED, Sort};
 pub use unit::Unit;
 
 /// The query string's own names; no key column that a caller gives there may have them.
@@ -65,12 +67,14 @@ pub enum Place {
 pub enum Answer {
     /// One row, or 404.
     Row,
-    /// A partition's rows in clustering order, by pages.
+    /// A partition's rows by pages, in clustering order or sorted.
     Page {
         walk: Option<Walk>,
         /// Rows where the caller does not say.
         size_default: u32,
         size_max: u32,
+        /// Never beside a walk.
+        sort: Option<Sort>,
     },
     /// The content that one row refers to. Columns of the view.
     File {

@@ -72,6 +72,12 @@ const MORE_QUERIES: &str = r#"
     allow: owner(created_by)
     page: documents_by_owner
     size: { default: 3, max: 20 }
+  most_versions_of:
+    get: "/owners/{created_by}/most"
+    allow: owner(created_by)
+    page: documents_by_owner
+    sort: [versions desc, name]
+    size: { default: 3, max: 20 }
   recent_documents_of:
     get: "/owners/{created_by}/recent"
     allow: owner(created_by)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use headwater_engine::query::MOST_SORTED;
 use headwater_schemas::Value;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -51,6 +52,42 @@ async fn a_partition_is_paged_in_its_order() {
         let empty = json(world.get_as(Some(("bob", &[])), "/owners/bob/documents")).await;
         assert_eq!(empty, json!({ "items": [], "next": null }));
     }
+}
+
+#[tokio::test]
+async fn a_partition_is_sorted() {
+    for kind in BOTH {
+        let world = World::start(kind).await;
+        let row = |(n, (name, versions)): (i64, &(&str, Value))| {
+            vec![text("alice"), Value::Timestamp(n * DAY), text(&format!("d{n}")), text(name), versions.clone()]
+        };
+        let long = Value::Long;
+        let all = [("a", long(2)), ("b", long(9)), ("c", long(2)), ("b", long(2)), ("e", long(-1)), ("b", long(2))];
+        world.put(&[("documents_by_owner", (0..).zip(&all).map(row).collect())]).await;
+        // Of equal ones the newest first, as the view has them.
+        let sorted = ["d1", "d0", "d5", "d3", "d2", "d4"];
+        for size in [1, 2, 3, 6, 20] {
+            let pages = all_pages(&world, &format!("/owners/alice/most?size={size}"), async |_| {}).await;
+            let ids: Vec<&str> = pages.iter().flatten().map(|item| item["doc_id"].as_str().unwrap()).collect();
+            assert_eq!(ids, sorted, "{size} a page");
+            assert_eq!(pages.len(), sorted.len().div_ceil(size), "{size} a page");
+        }
+        let bob = json(world.get_as(Some(("bob", &[])), "/owners/bob/most")).await;
+        assert_eq!(bob, json!({ "items": [], "next": null }));
+    }
+}
+
+#[tokio::test]
+async fn more_rows_than_can_be_sorted_are_refused() {
+    let world = World::start(Kind::Memory).await;
+    let row = |n: i64| vec![text("alice"), Value::Timestamp(n), text("d"), text("a"), Value::Long(n)];
+    let most = i64::try_from(MOST_SORTED).unwrap();
+    world.put(&[("documents_by_owner", (0..most).map(row).collect())]).await;
+    let page = json(world.get("/owners/alice/most?size=1")).await;
+    assert_eq!(page["items"][0]["versions"], json!(most - 1));
+    world.put(&[("documents_by_owner", vec![row(most)])]).await;
+    let (status, code, _) = problem(world.get("/owners/alice/most?size=1")).await;
+    assert_eq!((status, code.as_str()), (422, "too-many-to-sort"));
 }
 
 #[tokio::test]

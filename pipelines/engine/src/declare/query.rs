@@ -1,8 +1,10 @@
 //! `pipelines/<domain>/queries.yaml`.
 
 use super::command::{nothing, read_allow, unsaid};
+use super::topology::split_direction;
 use super::{Text, check_name, doc, place_of};
 use crate::source::{Diagnostic, Spanned};
+use crate::table::Direction;
 use crate::yaml::{Fields, Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,8 @@ pub enum AnswerDecl {
         size_default: Option<Spanned<u32>>,
         /// Default 500.
         size_max: Option<Spanned<u32>>,
+        /// Columns of the view, the first counting most; none: the order of its clustering.
+        sort: Vec<(Text, Direction)>,
     },
     File {
         view: Text,
@@ -66,7 +70,7 @@ fn read_query(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Quer
     let allow = read_allow(&mut fields, out);
     let answer = read_answer(&owner, &name, &mut fields, out);
     let join = fields.optional("join").map(|node| read_join(node, out)).unwrap_or_default();
-    fields.finish(&["sort"], out);
+    fields.finish(&[], out);
     let allow = allow.unwrap_or_else(|| unsaid(&name));
     // A mistaken path is empty, and was reported.
     let path = path.unwrap_or_else(|| nothing(&name));
@@ -80,6 +84,7 @@ fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<
     let file = fields.entry("file");
     let walk = fields.entry("walk");
     let size = fields.entry("size");
+    let sort = fields.entry("sort");
     let given: Vec<_> = [row, page, file].into_iter().flatten().collect();
     match given.as_slice() {
         [_] => {}
@@ -99,7 +104,7 @@ fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<
         }
     }
     if page.is_none() {
-        for (key, _) in [walk, size].into_iter().flatten() {
+        for (key, _) in [walk, size, sort].into_iter().flatten() {
             let message = format!("`{}` is for pages, and {owner} has no `page`", key.key_text().value);
             out.push(Diagnostic::error(&key.span, message).label("only beside `page`"));
         }
@@ -112,12 +117,36 @@ fn read_answer(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<
     }
     let view = page?.1.text("`page`", out);
     let (size_default, size_max) = size.map_or((None, None), |(key, node)| read_size(key, node, out));
+    let sorted = sort.map(|(_, node)| read_sort(node, out)).unwrap_or_default();
+    if let (Some((key, _)), Some(_)) = (sort, walk) {
+        let error = Diagnostic::error(&key.span, "a page that walks from bucket to bucket is in their order");
+        out.push(
+            error.label("not beside `walk`").help("leave out one of the two: `sort` is for the rows of one partition"),
+        );
+    }
     // A walk that is mistaken cannot be left out: the page would need its column from elsewhere.
     let walk = match walk {
         Some((_, node)) => Some(read_walk(node, out)?),
         None => None,
     };
-    Some(AnswerDecl::Page { view: view?, walk, size_default, size_max })
+    Some(AnswerDecl::Page { view: view?, walk, size_default, size_max, sort: sorted })
+}
+
+/// `sold desc`, or a list of such.
+fn read_sort(node: &Node, out: &mut Vec<Diagnostic>) -> Vec<(Text, Direction)> {
+    let items = match &node.kind {
+        Kind::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    if items.is_empty() {
+        let error = Diagnostic::error(&node.span, "`sort` names no column").label("nothing to sort by");
+        out.push(error.help("write `sort: [sold desc]`, or leave it out"));
+    }
+    let texts = items.iter().filter_map(|item| item.text("`sort`", out)).collect::<Vec<_>>();
+    let directed = texts.into_iter().map(split_direction);
+    directed
+        .map(|(name, direction)| (name, direction.map_or(Direction::Ascending, |(direction, _)| direction)))
+        .collect()
 }
 
 /// A view, or `{view, content, name, mime_type}` with the columns to use.

@@ -272,7 +272,7 @@ fn read_key_entry(item: &Node, out: &mut Vec<Diagnostic>) -> Option<(KeyEntry, O
 }
 
 /// Takes `asc` or `desc` off the end.
-fn split_direction(text: Text) -> (Text, Option<(Direction, Span)>) {
+pub(super) fn split_direction(text: Text) -> (Text, Option<(Direction, Span)>) {
     let trimmed = text.trim_end();
     let Some(space) = trimmed.rfind(char::is_whitespace) else { return (text, None) };
     let word_start = trimmed.len() - trimmed[space..].trim_start().len();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headwater_schemas::Type;
 
-use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, bucket, join};
+use super::{Answer, CURSOR, Parameter, Place, Query, SIZE, Unit, UploadFields, Walk, bucket, join, sort};
 use crate::allow::{Allow, AnyRow};
 use crate::declare::query::{AnswerDecl, PAGE_DEFAULT, PAGE_MAX};
 use crate::declare::{QueryDecl, Text};
@@ -101,7 +101,7 @@ fn answer(decl: &QueryDecl, topology: &Topology, view: usize, errors: &mut Vec<D
     let table = &topology.views[view].table;
     match &decl.answer {
         AnswerDecl::Row(_) => Some(Answer::Row),
-        AnswerDecl::Page { view: name, walk, size_default, size_max } => {
+        AnswerDecl::Page { view: name, walk, size_default, size_max, sort } => {
             if !topology.views[view].doubtful {
                 refuse_page_of_single_rows(table, name, errors)?;
             }
@@ -112,7 +112,8 @@ fn answer(decl: &QueryDecl, topology: &Topology, view: usize, errors: &mut Vec<D
                 None => None,
                 Some(walk) => Some(self::walk(walk, topology, view, errors)?),
             };
-            Some(Answer::Page { walk, size_default, size_max })
+            let sort = sort::compile(sort, table, errors);
+            Some(Answer::Page { walk, size_default, size_max, sort })
         }
         AnswerDecl::File { view: at, content, name, mime_type } => {
             let before = errors.len();

@@ -86,7 +86,9 @@ fn the_document_domains_queries_compile() {
 
     let list = &queries[0];
     assert_eq!(list.parameters, []);
-    let Answer::Page { walk: Some(walk), size_default, size_max } = list.answer else { panic!("{:?}", list.answer) };
+    let Answer::Page { walk: Some(walk), size_default, size_max, sort: None } = list.answer else {
+        panic!("{:?}", list.answer)
+    };
     assert_eq!((walk.column, walk.unit, walk.back, size_default, size_max), (0, Unit::Month, 240, 50, 500));
     let join = &list.joins[0];
     let updated_by = list.table().column("updated_by").unwrap().0;
