@@ -6,6 +6,7 @@
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ethnum::I256;
@@ -365,4 +366,15 @@ async fn what_is_wrong_is_named() {
     keyspace.session().await.query_unpaged(cql, ()).await.unwrap();
     let refused = Store::open_cassandra(options(&keyspace)).await;
     assert!(matches!(refused, Err(StoreError::NotAStore { .. })), "{refused:?}");
+}
+
+/// The driver waits for ever for a node that takes a connection and says nothing.
+#[tokio::test]
+async fn a_cluster_that_hangs_is_unavailable() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = CassandraOptions::new(vec![silent.local_addr().unwrap().to_string()], "headwater");
+    options.connect_timeout = Duration::from_millis(100);
+    options.request_timeout = Duration::from_millis(100);
+    let opened = tokio::time::timeout(Duration::from_secs(10), Store::open_cassandra(options)).await;
+    assert!(matches!(opened, Ok(Err(StoreError::Unavailable { .. }))), "{opened:?}");
 }
