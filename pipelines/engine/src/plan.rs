@@ -49,7 +49,7 @@ pub struct Topology {
 }
 
 /// The version of the fold's own semantics: a mended reducer raises it, so that deployed views are known to differ.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// A topic and what is needed of its events.
 #[derive(Debug)]
@@ -253,7 +253,10 @@ pub(crate) enum Reducer {
     },
     /// `collect_list`: on owned rows only.
     List,
-    Set,
+    Set {
+        /// The state column that tells whether there are more values than are kept.
+        full: usize,
+    },
     Top(usize),
     /// `stddev` and the like, exact.
     Deviation {
@@ -287,7 +290,7 @@ impl Reducer {
             Reducer::Extreme(extreme) => Merged::Extreme(extreme),
             Reducer::Ordered { of, state } => Merged::Ordered { of, state },
             Reducer::Distinct { state } => Merged::Distinct { state },
-            Reducer::Set => Merged::Set,
+            Reducer::Set { full } => Merged::Set { full },
             Reducer::Top(n) => Merged::Top(n),
             Reducer::Deviation { of, state } => Merged::Deviation { of, state },
             // They are refused on such rows.

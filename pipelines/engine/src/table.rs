@@ -79,8 +79,8 @@ pub enum Merged {
     Extreme(Extreme),
     /// The values of all of them, counted: this state column holds them.
     Distinct { state: usize },
-    /// The values of all of them, each once.
-    Set,
+    /// The values of all of them, each once, unless one is full or all together are: this state column tells.
+    Set { full: usize },
     /// So many of the largest of all of them.
     Top(usize),
     /// Of all that the parts' state columns sum up.
@@ -293,7 +293,7 @@ impl Merged {
             Merged::Count => return total(values),
             Merged::Sum { sum, count, result } => return result.shown(&state[sum], &state[count]),
             Merged::Extreme(of) => return extreme::merged(of, values),
-            Merged::Set => return set::merged(values),
+            Merged::Set { full } => (full, set::merged(values.zip(states(full)))),
             Merged::Top(n) => return top::merged(n, values),
             Merged::Distinct { state } => (state, distinct::merged(states(state))),
             Merged::Deviation { of, state } => (state, deviation::merged(of, states(state))),

@@ -108,9 +108,9 @@ fn remember<'a>(
         _ if value.is_null() => {}
         Reducer::FloatAverage { state: packed } => return average::add_float(target, &mut state[*packed], value),
         Reducer::Extreme(of) => extreme::put(*of, target, value, bump),
-        Reducer::Distinct { state: packed } => return distinct::put(target, &mut state[*packed], value, bump),
+        Reducer::Distinct { state: packed } => distinct::put(target, &mut state[*packed], value, bump),
         Reducer::List => return list::put(target, value),
-        Reducer::Set => return set::put(target, value, bump),
+        Reducer::Set { full } => set::put(target, &mut state[*full], value, bump),
         Reducer::Top(n) => return top::put(*n, target, value, bump),
         Reducer::Deviation { of, state: packed } => deviation::add(*of, target, &mut state[*packed], value, sign),
         // Seen to where it was asked for.

@@ -379,9 +379,9 @@ pub(super) fn shape(
         (_, ty) if !may_be_key(ty) => Err(format!("this reducer takes what has an order, not {ty}")),
         (Kind::Extreme(of), ty) => Ok((Reducer::Extreme(of), FieldType::nullable(ty.clone()))),
         (Kind::Distinct, _) => {
-            Ok((Reducer::Distinct { state: add("distinct", StateType::Packed) }, FieldType::required(Type::Long)))
+            Ok((Reducer::Distinct { state: add("distinct", StateType::Packed) }, FieldType::nullable(Type::Long)))
         }
-        (Kind::Set, ty) => Ok((Reducer::Set, array(ty))),
+        (Kind::Set, ty) => Ok((Reducer::Set { full: add("full", StateType::Flag) }, array(ty))),
         (Kind::Top(n), ty) => Ok((Reducer::Top(n), array(ty))),
     }
 }

@@ -21,28 +21,68 @@ fn parked(column: &str, events: impl Iterator<Item = Event>) -> (Vec<(i64, Optio
     (folded.parked, rows["i0"].clone())
 }
 
+fn long(l: i64) -> Event {
+    Event { l: Some(l), ..Event::default() }
+}
+
+/// Three of them are less than a mebibyte, and four are more.
+fn text(letter: char) -> Event {
+    Event { s: Some(letter.to_string().repeat(300_000)), ..Event::default() }
+}
+
 #[test]
-fn the_event_that_passes_the_number_of_values_is_parked() {
-    for column in ["collect_list(l)", "collect_set(l)", "count(distinct l)"] {
-        // The last but one is there already, which a set does not mind.
-        let numbers = (0..10_000).chain([7, 10_000]);
-        let (parked, row) = parked(column, numbers.map(|l| Event { l: Some(l), ..Event::default() }));
-        let reason = Some("view capped: column all: it would remember more than 10000 values".to_owned());
-        let list = column == "collect_list(l)";
-        let expected = if list { vec![(10_000, reason), (10_001, None)] } else { vec![(10_001, reason)] };
-        assert_eq!(parked, expected, "{column}");
-        assert_eq!(row.values[1], Value::Long(if list { 10_000 } else { 10_001 }), "{column}");
+fn the_event_that_a_list_has_no_room_for_is_parked() {
+    let (at_count, row) = parked("collect_list(l)", (0..10_002).map(long));
+    let reason = "view capped: column all: it would remember more than 10000 values".to_owned();
+    assert_eq!(at_count, [(10_000, Some(reason)), (10_001, None)]);
+    assert_eq!(row.values[1], Value::Long(10_000));
+    let (at_bytes, _) = parked("collect_list(s)", ['a', 'b', 'c', 'd'].into_iter().map(text));
+    let reason = "view capped: column all: the values that it would remember take more than 1 MiB";
+    assert_eq!(at_bytes, [(3, Some(reason.to_owned()))]);
+}
+
+/// In whichever order the values come, and however they are spread over parts, one too many makes the set null.
+#[test]
+fn a_set_that_is_full_is_null_and_stays_so() {
+    for (column, last) in [("collect_set(l)", None), ("count(distinct l)", Some(Value::Long(10_000)))] {
+        let (none, row) = parked(column, (0..10_000).chain([7]).map(long));
+        assert_eq!((none, row.values[2].is_null()), (vec![], false), "{column}");
+        assert!(last.is_none_or(|last| row.values[2] == last), "{column}");
+        let (none, row) = parked(column, (0..10_001).chain([7, 10_002]).map(long));
+        assert_eq!((none, &row.values[1], &row.values[2]), (vec![], &Value::Long(10_003), &Value::Null), "{column}");
+    }
+    for column in ["collect_set(s)", "count(distinct s)"] {
+        let (none, row) = parked(column, ['a', 'b', 'c', 'd', 'a'].into_iter().map(text));
+        assert_eq!((none, &row.values[2]), (vec![], &Value::Null), "{column}");
+    }
+    for column in ["collect_set(s)", "count(distinct s)"] {
+        let topology = compile(&capped(column).replace("key: [id]", "key: [shelf]"));
+        // In one row, and in a part for each partition, which the id decides.
+        let spread = |letters: &mut dyn Iterator<Item = char>| {
+            let event = |(offset, letter)| Event { id: letter as u8 % 3, offset, ..text(letter) };
+            let events: Vec<Event> = (0..).zip(letters).map(event).collect();
+            [false, true].map(|in_parts| {
+                let folded = fold(&topology, &events, &[1], in_parts);
+                folded.view(&topology, "capped", in_parts)["s0"].values.clone()
+            })
+        };
+        for (letters, full) in [("abcab", false), ("abcdab", true)] {
+            let [whole, parts] = spread(&mut letters.chars());
+            assert_eq!(whole, parts, "{column}: {letters}");
+            assert_eq!(whole[2].is_null(), full, "{column}: {letters}");
+            let [backwards, parts] = spread(&mut letters.chars().rev());
+            assert_eq!((&backwards, &parts), (&whole, &whole), "{column}: {letters}");
+        }
     }
 }
 
 #[test]
-fn the_event_that_passes_the_bytes_is_parked() {
-    for column in ["collect_list(s)", "collect_set(s)", "count(distinct s)", "top(9, s)"] {
-        let text = |letter: char| Event { s: Some(letter.to_string().repeat(300_000)), ..Event::default() };
-        let (parked, _) = parked(column, ['a', 'b', 'c', 'd'].into_iter().map(text));
-        let reason = "view capped: column all: the values that it would remember take more than 1 MiB";
-        assert_eq!(parked, vec![(3, Some(reason.to_owned()))], "{column}");
-    }
+fn a_value_that_is_too_large_for_a_top_is_parked_whatever_is_there() {
+    let long = |n: usize| Event { s: Some("x".repeat(n)), ..Event::default() };
+    let share = (1 << 20) / 9;
+    let (parked, _) = parked("top(9, s)", [1, share, share + 1, 2].into_iter().map(long));
+    let reason = format!("view capped: column all: a value of more than {share} bytes, and 9 are kept");
+    assert_eq!(parked, [(2, Some(reason)), (3, None)]);
 }
 
 #[test]

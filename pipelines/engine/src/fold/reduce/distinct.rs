@@ -8,7 +8,8 @@
 //! back.
 //!
 //! Packed: how many values, then where each ends among the bytes that follow, each number 4 bytes, big-endian; then the
-//! values in [`sortable`] form, in the order of those bytes. So a value is found by halving.
+//! values in [`sortable`] form, in the order of those bytes. So a value is found by halving. Where there are too many to
+//! keep it is [`FULL`] for good, and the column null.
 
 use std::collections::BTreeSet;
 
@@ -16,29 +17,48 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 use headwater_schemas::{Value, ValueRef};
 
-use super::elements::check;
+use super::elements::fit;
 use super::packed::{bytes, sortable};
 
 /// The bytes of a number.
 const NUMBER: usize = 4;
 
-pub(super) fn put(target: &mut Value, state: &mut Value, value: &ValueRef, bump: &Bump) -> Result<(), String> {
+/// More values than are kept.
+const FULL: &[u8] = &[0xff; NUMBER];
+
+pub(super) fn put(target: &mut Value, state: &mut Value, value: &ValueRef, bump: &Bump) {
+    if bytes(state) == FULL {
+        return;
+    }
     let mut element = BumpVec::new_in(bump);
     sortable(value, |part| element.extend_from_slice(part));
     let kept = Kept::of(bytes(state));
-    let Err(at) = kept.find(&element) else { return Ok(()) };
-    check(kept.len() + 1, kept.size() + element.len())?;
+    let Err(at) = kept.find(&element) else { return };
+    if !fit(kept.len() + 1, kept.size() + element.len()) {
+        (*target, *state) = full();
+        return;
+    }
     let all = (0..at).map(|i| kept.get(i)).chain([element.as_slice()]).chain((at..kept.len()).map(|i| kept.get(i)));
     let packed = pack(all, kept.len() + 1);
     *target = counted(kept.len() + 1);
     *state = packed;
-    Ok(())
+}
+
+fn full() -> (Value, Value) {
+    (Value::Null, Value::Bytes(FULL.into()))
 }
 
 /// The count and the state of the values of all parts.
 pub(crate) fn merged<'v>(parts: impl Iterator<Item = &'v Value>) -> (Value, Value) {
-    let kept = parts.map(|state| Kept::of(bytes(state)));
+    let parts: Vec<&[u8]> = parts.map(bytes).collect();
+    if parts.contains(&FULL) {
+        return full();
+    }
+    let kept = parts.into_iter().map(Kept::of);
     let all: BTreeSet<&[u8]> = kept.flat_map(|kept| (0..kept.len()).map(move |i| kept.get(i))).collect();
+    if !fit(all.len(), all.iter().map(|value| value.len()).sum()) {
+        return full();
+    }
     (counted(all.len()), pack(all.iter().copied(), all.len()))
 }
 

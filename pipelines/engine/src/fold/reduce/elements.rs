@@ -1,9 +1,10 @@
 //! Single values that a row remembers, in a column that is an array or in packed form, and how many there may be.
 //!
-//! A row is read and written whole, so what it remembers has a bound: the event that would pass it is parked. On rows that
-//! many partitions feed each partition's part is bounded where rows are kept in parts, and the whole row elsewhere.
+//! A row is read and written whole, so what it remembers has a bound. A list, which one partition feeds, parks the event that
+//! would pass it. A set is full then and shows null for good: whether it is depends on its values and not on their order,
+//! nor on how they are spread over parts, for a set with a full part is full. Of `top` no value may take more than its share.
 
-use headwater_schemas::{Value, ValueRef};
+use headwater_schemas::Value;
 
 /// The most values that a column of a row remembers.
 pub(super) const MAX_ELEMENTS: usize = 10_000;
@@ -19,25 +20,23 @@ pub(super) fn elements(column: &Value) -> &[Value] {
 }
 
 /// The elements with one more.
-pub(super) fn with_one_more(elements: &[Value], at: usize, value: &ValueRef) -> Result<Value, String> {
-    let value = value.to_owned();
-    check(elements.len() + 1, elements.iter().map(size).sum::<usize>() + size(&value))?;
+pub(super) fn with_one_more(elements: &[Value], at: usize, value: Value) -> Value {
     let (before, after) = elements.split_at(at);
-    Ok(Value::Array(before.iter().cloned().chain([value]).chain(after.iter().cloned()).collect()))
+    Value::Array(before.iter().cloned().chain([value]).chain(after.iter().cloned()).collect())
 }
 
 /// Whether a row may remember so many values of so many bytes.
-pub(super) fn check(count: usize, bytes: usize) -> Result<(), String> {
-    if count > MAX_ELEMENTS {
-        return Err(format!("it would remember more than {MAX_ELEMENTS} values"));
-    }
-    if bytes > MAX_BYTES {
-        return Err(format!("the values that it would remember take more than {} MiB", MAX_BYTES >> 20));
-    }
-    Ok(())
+pub(super) fn fit(count: usize, bytes: usize) -> bool {
+    count <= MAX_ELEMENTS && bytes <= MAX_BYTES
 }
 
-fn size(value: &Value) -> usize {
+/// What they take, about.
+pub(super) fn sizes(elements: &[Value]) -> usize {
+    elements.iter().map(size).sum()
+}
+
+/// What one takes, about.
+pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use bumpalo::Bump;
 use headwater_schemas::{Value, ValueRef};
 
-use super::elements::{elements, with_one_more};
+use super::elements::{MAX_BYTES, elements, size, with_one_more};
 use super::packed::canonical;
 use crate::expr::value_order;
 
@@ -26,8 +26,13 @@ pub(super) fn put<'a>(n: usize, target: &mut Value, value: &ValueRef<'a>, bump: 
     if at >= n {
         return Ok(());
     }
+    let value = canonical(value).to_owned();
+    // By what the value is alone, so that no order of the events tells.
+    if size(&value) > MAX_BYTES / n {
+        return Err(format!("a value of more than {} bytes, and {n} are kept", MAX_BYTES / n));
+    }
     found = &found[..found.len().min(n - 1)];
-    *target = with_one_more(found, at, &canonical(value))?;
+    *target = with_one_more(found, at, value);
     Ok(())
 }
 
