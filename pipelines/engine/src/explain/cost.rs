@@ -90,12 +90,14 @@ fn read(subject: Subject) -> String {
         (Made::Aggregate, _) => {
             return "the row that is taken from and the row that is added to, from the store in each batch".to_owned();
         }
-        (_, true) => "its own row, from memory where it was written lately",
-        (_, false) => "its own row, from the store in each batch (on Cassandra its own part, from memory)",
+        (_, true) => "from memory where it was written lately",
+        (_, false) => "from the store in each batch (on Cassandra its own part, from memory)",
     };
+    let rows = rows(subject).0;
+    let what = if rows.most > 1 || !rows.arrays.is_empty() { "each row that it writes" } else { "its own row" };
     match subject.beside() {
-        Some(beside) => format!("{own}; that of {beside} is at hand"),
-        None => own.to_owned(),
+        Some(beside) => format!("{what}, {own}; that of {beside} is at hand"),
+        None => format!("{what}, {own}"),
     }
 }
 

@@ -4,7 +4,7 @@ use headwater_schemas::Type;
 use serde::Serialize;
 
 use super::text::listed;
-use super::{Made, Subject, inputs};
+use super::{Subject, inputs};
 use crate::declare::TOMBSTONE;
 use crate::expr::Expr;
 use crate::plan::{Role, Source};
@@ -86,7 +86,8 @@ pub(super) fn of(subject: Subject) -> Size {
         return Size::new(Growth::Bounded, format!("a partition for each {partition}: {rows}"));
     }
     let size = Size::new(Growth::WithKey, format!("a partition for each {partition}: {rows}"));
-    if goes(subject) {
+    // A row a day or so: it grows, and slowly.
+    if goes(subject) || (table.partition..table.key_len()).all(|index| is_bucket(subject, index)) {
         return size;
     }
     Size {
@@ -124,14 +125,20 @@ fn goes(subject: Subject) -> bool {
 
 /// What bounds a partition.
 fn bucket(subject: Subject) -> String {
-    let table = &subject.view.table;
-    let time = table.columns.iter().find(|column| column.ty.ty.is_timestamp() || column.ty.ty == Type::Date);
-    let time = time.map_or("at", |column| &column.name);
-    let from = match subject.made() {
-        Made::Events => "of the event's time",
-        Made::Copy | Made::Aggregate | Made::Memory => "of a time in its source's rows",
+    let (time, of) = match subject.source() {
+        Some(source) => {
+            let columns = &source.view.table.columns;
+            let time = columns.iter().find(|column| is_time(&column.ty.ty)).map(|column| column.name.as_str());
+            (time, format!("of a time of {}", source.view.table.name))
+        }
+        None => {
+            let fields = subject.topic().events.iter().flat_map(|event| &event.schema.record.fields);
+            let time = fields.into_iter().find(|field| is_time(&field.ty.ty)).map(|field| field.name.as_str());
+            (time, "of the event's time".to_owned())
+        }
     };
-    format!("put a bucket {from} into `partition`, as `- month: \"date_trunc('month', {time})\"`")
+    let time = time.unwrap_or("at");
+    format!("put a bucket {of} into `partition`, as `- month: \"date_trunc('month', {time})\"`")
 }
 
 pub(super) fn hot(subject: Subject) -> Option<Hot> {
@@ -156,8 +163,7 @@ pub(super) fn hot(subject: Subject) -> Option<Hot> {
         });
     }
     let partition = &table.columns[..table.partition];
-    let mut buckets = partition.iter().zip(&subject.view.buckets);
-    if table.partition == 0 || !buckets.all(|(column, bucket)| bucket.is_some() || column.ty.ty == Type::Date) {
+    if table.partition == 0 || !(0..table.partition).all(|index| is_bucket(subject, index)) {
         return None;
     }
     let names = listed(&partition.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
@@ -196,6 +202,11 @@ fn is_constant(subject: Subject, index: usize) -> bool {
     let mut constants = keys.iter().filter_map(|key| key.get(index)).map(Expr::constant);
     let first = constants.next().flatten();
     first.is_some() && constants.all(|constant| constant == first)
+}
+
+/// Whether a key column is a stretch of time: a day, a month.
+fn is_bucket(subject: Subject, index: usize) -> bool {
+    subject.view.buckets[index].is_some() || subject.view.table.columns[index].ty.ty == Type::Date
 }
 
 fn is_time(ty: &Type) -> bool {

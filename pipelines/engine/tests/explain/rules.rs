@@ -111,6 +111,13 @@ fn what_grows_and_what_is_hot_is_said() {
             None,
         ),
         (copy("{ partition: [customer], clustering: [order_id] }"), Growth::WithKey, None, None),
+        // A row a day.
+        (
+            of_events("{ partition: [customer_id], clustering: [{ day: cast(at as date) }] }"),
+            Growth::WithKey,
+            None,
+            None,
+        ),
         (
             copy("{ partition: [], clustering: [placed desc, order_id] }"),
             Growth::Unbounded,
@@ -136,6 +143,18 @@ fn what_grows_and_what_is_hot_is_said() {
         assert_eq!(it.hot.as_ref().map(|hot| hot.note), hot, "{view}");
         assert_eq!(it.size.note.is_some(), it.size.advice.is_some(), "what is worth a look comes with advice: {view}");
     }
+}
+
+/// The advice names a time that is there.
+#[test]
+fn advice_is_of_what_is_declared() {
+    let advice = |view: &str| explained(&format!("  it:\n    {view}\n")).size.advice.unwrap_or_default();
+    let of_events =
+        "from: OrderPlaced\n    key: { partition: [paid], clustering: [order_id] }\n    columns: { n: count() }";
+    assert!(advice(of_events).contains("date_trunc('month', at)"), "{}", advice(of_events));
+    let copy = "from: orders\n    key: { partition: [], clustering: [order_id] }\n    columns: [total]";
+    assert!(advice(copy).contains("date_trunc('month', placed)"), "{}", advice(copy));
+    assert!(advice(copy).contains("a time of orders"), "{}", advice(copy));
 }
 
 /// What Cassandra is told of follows how a view is made, and each form says another thing.
