@@ -50,7 +50,7 @@ impl Graph {
             &mut out,
             format_args!(
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-                 height=\"{height:.0}\" role=\"img\" aria-labelledby=\"title desc\">"
+                 height=\"{height:.0}\" role=\"graphics-document document\" aria-labelledby=\"title desc\">"
             ),
         );
         line(&mut out, format_args!("<title id=\"title\">{}</title>", escaped(&self.title())));
