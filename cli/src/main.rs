@@ -18,6 +18,8 @@ mod check;
 mod consume;
 mod demo;
 mod doctor;
+mod explain;
+mod graph;
 mod parked;
 mod produce;
 mod run;
@@ -60,6 +62,8 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Test(test::Test),
+    Explain(explain::Explain),
+    Graph(graph::Graph),
     Up(up::Up),
     Run(run::Run),
     CommandApi(run::CommandApi),
@@ -90,6 +94,8 @@ fn run(command: Command, context: &Context) -> Result<Answer, Failure> {
         Command::Check(check) => check.run(context),
         Command::Test(test) if test.is_against() => block_on(test.run_against(context)),
         Command::Test(test) => test.run(context),
+        Command::Explain(explain) => explain.run(context),
+        Command::Graph(graph) => graph.run(context),
         Command::Token(token) => token.run(context),
         Command::Up(up) => block_on(up.run(context)),
         Command::Run(run) => block_on(run.run(context)),

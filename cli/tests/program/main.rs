@@ -4,6 +4,7 @@ mod against;
 mod check;
 mod client;
 mod doctor;
+mod explain;
 mod killed;
 mod metrics;
 mod project;

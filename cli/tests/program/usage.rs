@@ -52,6 +52,8 @@ fn every_command_has_help_with_an_example() {
     for command in [
         "check",
         "test",
+        "explain",
+        "graph",
         "up",
         "run",
         "command-api",

@@ -23,6 +23,7 @@ use headwater_schemas::topic::Topic;
 use headwater_schemas::{Type, Value};
 use sha2::{Digest, Sha256};
 
+use crate::declare::ViewDecl;
 use crate::expr::Expr;
 use crate::fold::reduce::{computed::kept, deviation};
 use crate::table::{Deviation, Extreme, Feeding, Merge, Merged, Row, RowPosition, SumResult, Table};
@@ -43,6 +44,8 @@ pub struct Topology {
     pub topics: Vec<TopicPlan>,
     /// By level, then by declaration.
     pub views: Vec<View>,
+    /// The views as written, for whoever explains them.
+    pub(crate) declared: Vec<ViewDecl>,
     /// What the topology computes, a line a fact: the same text folds the same way. The catalog of a store holds it for
     /// each generation.
     pub description: String,

@@ -41,6 +41,18 @@ pub struct RequireDecl {
     pub status: Option<Spanned<u16>>,
 }
 
+impl Method {
+    /// As HTTP has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
 const METHODS: [(&str, Method); 4] =
     [("post", Method::Post), ("put", Method::Put), ("patch", Method::Patch), ("delete", Method::Delete)];
 

@@ -487,6 +487,7 @@ impl<'a> Context<'a> {
             retry_times: self.decl.retry_times,
             topics,
             views: self.views,
+            declared: self.decl.views.clone(),
         }
     }
 }

@@ -1,0 +1,82 @@
+//! Under which promise each kind of store writes a view. What is said here is what `headwater-views` does.
+
+use serde::Serialize;
+
+use super::text::listed;
+use super::{Made, Subject, inputs};
+use crate::plan::{Role, Source, Topology};
+
+/// What holds on some stores.
+#[derive(Debug, Serialize)]
+pub struct Promise {
+    pub stores: Vec<&'static str>,
+    pub says: String,
+}
+
+const SQL: [&str; 2] = ["SQLite", "Postgres"];
+const CASSANDRA: [&str; 1] = ["Cassandra"];
+
+pub(super) fn of_topology(topology: &Topology) -> Vec<Promise> {
+    let mut sql = "exactly once: the rows of a batch and the positions up to which the log was read are one \
+                   transaction, refused where another worker moved those positions first"
+        .to_owned();
+    let shared = topology.views.iter().filter(|view| view.owner.is_none());
+    let shared: Vec<String> = shared.map(|view| view.table.name.clone()).collect();
+    if !shared.is_empty() {
+        let are = if shared.len() == 1 { "is" } else { "are" };
+        sql.push_str(&format!("; on Postgres workers take turns, since {} {are} shared", listed(&shared)));
+    }
+    let cassandra =
+        "at least once, and idempotently: every write carries its event's offset as its timestamp, so that an \
+                     older one never wins; what derives from a view is written before it, the positions last"
+            .to_owned();
+    vec![Promise { stores: SQL.to_vec(), says: sql }, Promise { stores: CASSANDRA.to_vec(), says: cassandra }]
+}
+
+pub(super) fn of_view(subject: Subject) -> Vec<Promise> {
+    let mut sql = "exactly once, in one transaction with the positions".to_owned();
+    if subject.view.owner.is_none() {
+        sql.push_str("; the row is read and written as a whole, by one worker at a time");
+    }
+    let mut cassandra = on_cassandra(subject);
+    if subject.view.table.retain.is_some_and(|retain| retain.pruned) {
+        cassandra.push_str("; with the time to live that is left of `retain`");
+    }
+    vec![Promise { stores: SQL.to_vec(), says: sql }, Promise { stores: CASSANDRA.to_vec(), says: cassandra }]
+}
+
+fn on_cassandra(subject: Subject) -> String {
+    let shared = subject.view.owner.is_none();
+    let guarded = "stays as a hidden guard for `guard_days`, so that nothing late brings it back";
+    match &subject.view.source {
+        Source::Copy(_) => "whole rows at the offset of the event behind them, and deletions; never read back, so no \
+                            guard stays"
+            .to_owned(),
+        _ if shared => {
+            let topic = subject.topic();
+            let parts = format!(
+                "a part of each row for each of the {} partitions of topic {}, whole and at its event's offset; readers put \
+                 the parts together",
+                topic.partitions, topic.name
+            );
+            match subject.made() {
+                Made::Aggregate if !subject.view.always => {
+                    format!("{parts}; a part of which nothing is left {guarded}")
+                }
+                _ => parts,
+            }
+        }
+        Source::Events(source) => {
+            let deletes = |role: Role| inputs::fed(subject, source).any(|(_, _, input)| input.role == role);
+            let rows = "whole rows at their event's offset, skipped where the row is past that";
+            match (deletes(Role::DeletePartition), deletes(Role::DeleteRow)) {
+                (true, _) => format!("{rows}; a partition is deleted at the offset of the event that deletes it"),
+                (false, true) => format!("{rows}; a deleted row {guarded}"),
+                (false, false) => rows.to_owned(),
+            }
+        }
+        Source::Aggregate(_) | Source::Seen(_) => {
+            "whole rows at their event's offset, skipped where the row is past that".to_owned()
+        }
+    }
+}
