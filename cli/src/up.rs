@@ -187,7 +187,7 @@ Paste this in another terminal, in this folder:
 fn routes(project: &Project, url: &str) -> String {
     let mut text = String::from("  # what is here\n");
     for command in &project.commands {
-        let method = command.method.name().to_uppercase();
+        let method = command.method.as_str();
         text.push_str(&format!("  #   {method:<6} {}   {}\n", command.path, command.name));
     }
     for query in &project.queries {

@@ -31,11 +31,11 @@ fn five_mistakes_in_three_files_are_all_named_with_their_places() {
     assert_eq!(ran.code, Some(1), "{ran:#?}");
     assert_eq!(ran.out, "");
     for (place, named, offered) in [
-        ("topology.yaml:3:8", "operatoinal", "`operational`"),
-        ("topology.yaml:19:23", "mimetype", "`mime_type`"),
-        ("commands.yaml:6:12", "DocumentAded", "`DocumentAdded`"),
-        ("queries.yaml:10:22", "many", "whole number"),
-        ("queries.yaml:17:10", "there is no view `total`", "queries.yaml"),
+        ("topology.yaml:4:8", "operatoinal", "`operational`"),
+        ("topology.yaml:20:23", "mimetype", "`mime_type`"),
+        ("commands.yaml:7:12", "DocumentAded", "`DocumentAdded`"),
+        ("queries.yaml:11:22", "many", "whole number"),
+        ("queries.yaml:18:10", "there is no view `total`", "queries.yaml"),
     ] {
         for part in [place, named, offered] {
             assert!(ran.err.contains(part), "{part} is in:\n{}", ran.err);
@@ -53,7 +53,7 @@ fn mistakes_are_json_for_programs() {
     let said: serde_json::Value = serde_json::from_str(&ran.out).expect("one document");
     let found = &said["diagnostics"][0];
     assert_eq!(found["file"], "pipelines/document/topology.yaml");
-    assert_eq!((&found["line"], &found["column"]), (&3.into(), &8.into()));
+    assert_eq!((&found["line"], &found["column"]), (&4.into(), &8.into()));
     assert_eq!((&found["severity"], &found["code"]), (&"error".into(), &"unknown-name".into()));
     assert_eq!(found["help"], "did you mean `operational`?");
     assert!(found["message"].as_str().is_some_and(|message| message.contains("operatoinal")), "{said}");

@@ -7,7 +7,9 @@
 pub mod command;
 pub mod config;
 pub mod from;
+pub mod json_schema;
 pub mod query;
+pub mod shape;
 pub mod test;
 pub mod topic;
 pub mod topology;
@@ -119,7 +121,7 @@ fn keep_avro_names(names: Vec<Text>, what: &str, out: &mut Vec<Diagnostic>) -> V
 
 /// The optional sentence that documents a thing.
 fn doc(fields: &mut crate::yaml::Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<String> {
-    fields.optional("doc").and_then(|node| node.text("`doc`", out)).map(|text| text.value)
+    fields.text("doc", out).map(|text| text.value)
 }
 
 /// The built-in event of a record without a value, which has its key only. It is on every topic.

@@ -6,7 +6,7 @@ use headwater_schemas::json;
 use headwater_schemas::topic::Topic;
 use headwater_schemas::{FieldType, RecordType, Type, Value};
 
-use crate::declare::test::GivenDecl;
+use crate::declare::test::{GivenDecl, PARKED_EVENT};
 use crate::declare::{TOMBSTONE, TestDecl, Text};
 use crate::plan::Topology;
 use crate::source::{Code, Diagnostic, Span, suggestion};
@@ -59,9 +59,6 @@ pub struct ExpectedParked {
     pub event: usize,
     pub reason: Option<String>,
 }
-
-/// What is said of a parked event.
-const PARKED: [&str; 2] = ["event", "reason"];
 
 /// Event time of the first event given without `_time`; each further one is a second later. 2026-01-01T00:00:00Z.
 const START: i64 = 1_767_225_600_000_000;
@@ -346,18 +343,16 @@ impl Reader {
     /// `3`, or `{ event: 3, reason: misrouted }`.
     fn parked(&mut self, node: &Node, given: usize) -> Option<ExpectedParked> {
         let (number, reason) = match &node.kind {
-            Kind::Mapping(entries) => {
-                for (key, _) in entries.iter().filter(|(key, _)| !PARKED.contains(&scalar(key))) {
-                    let help = suggestion(scalar(key), PARKED);
-                    let message = format!("a parked event has no `{}`", scalar(key));
-                    self.error(&key.span, message, "unknown key", help);
-                }
-                let find = |name: &str| entries.iter().find(|(key, _)| scalar(key) == name).map(|(_, node)| node);
-                (find("event"), find("reason").map(|node| scalar(node).to_owned()))
+            Kind::Mapping(_) => {
+                let out = &mut self.problems;
+                let mut fields = node.fields(&PARKED_EVENT, "an element of `parked`", &node.span, out)?;
+                let (event, reason) = (fields.get("event"), fields.text("reason", out));
+                fields.finish(&[], out);
+                (event?, reason.map(|reason| reason.value))
             }
-            _ => (Some(node), None),
+            _ => (node, None),
         };
-        let event = number.and_then(|node| scalar(node).parse::<usize>().ok()).filter(|n| (1..=given).contains(n));
+        let event = scalar(number).parse::<usize>().ok().filter(|n| (1..=given).contains(n));
         if event.is_none() {
             let help = "write `- 2`, or `- { event: 2, reason: misrouted }`".to_owned();
             self.error(&node.span, format!("expected an event's number, 1 to {given}"), "not one", Some(help));

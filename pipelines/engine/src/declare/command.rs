@@ -1,5 +1,6 @@
 //! `pipelines/<domain>/commands.yaml`.
 
+use super::shape::{self, EVENT, Form, Key, Names, Rule, Shape};
 use super::{Text, check_avro_name, check_name, doc, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Spanned};
 use crate::yaml::{Fields, Node, quoted};
@@ -51,22 +52,95 @@ impl Method {
             Method::Delete => "DELETE",
         }
     }
-}
 
-const METHODS: [(&str, Method); 4] =
-    [("post", Method::Post), ("put", Method::Put), ("patch", Method::Patch), ("delete", Method::Delete)];
-
-impl Method {
     /// As declarations and OpenAPI write it.
     pub fn name(self) -> &'static str {
         METHODS.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
     }
 }
 
+const METHODS: [(&str, Method); 4] =
+    [("post", Method::Post), ("put", Method::Put), ("patch", Method::Patch), ("delete", Method::Delete)];
+
+/// `commands.yaml`.
+pub(super) static FILE: Shape = Shape::new(
+    "What may be asked to be done. Each command checks what it is given and writes one event.",
+    &[Key::required("commands", Form::Names(&COMMANDS), "…", "A name for each command.")],
+);
+
+static COMMANDS: Names = Names::of(shape::NAME, Form::Keys(&COMMAND));
+
+const PATH: &str = "The method and the path: `/orders/{order_id}`. A parameter is a field of the event. Either `post`, \
+                    `put`, `patch` or `delete`.";
+
+/// Of commands and queries.
+pub(super) const ALLOW: &str = "Who may: `anyone`, `signed_in`, `role(x)`, or `owner(column)` of the row that the path \
+                                names, joined by `and`, `or`, `not`.";
+
+static COMMAND: Shape = Shape::new(
+    "A command: a path, who may, and the event that it writes. The body's fields are those of the event, but for what \
+     the path gives and `set` computes.",
+    &[
+        Key::optional("doc", Form::Text, "Place an order.", "A sentence on it, shown in the API's description."),
+        Key::optional("post", Form::Text, "/orders", PATH),
+        Key::optional("put", Form::Text, "\"/orders/{order_id}\"", PATH),
+        Key::optional("patch", Form::Text, "\"/orders/{order_id}\"", PATH),
+        Key::optional("delete", Form::Text, "\"/orders/{order_id}\"", PATH),
+        Key::required("allow", Form::Text, "signed_in", ALLOW),
+        Key::optional(
+            "on",
+            Form::Text,
+            "orders",
+            "The view whose row the path names. Without that row the command is refused (404), and the row's columns can \
+             be read as `view.column`. Commands on one row take turns.",
+        ),
+        Key::required("emits", EVENT, "OrderPlaced", "The event that it writes."),
+        Key::optional(
+            "set",
+            Form::Names(&SET),
+            "{ order_id: new_id(), at: now() }",
+            "Fields of the event that are computed: expressions over the body, the row of `on`, and `new_id()`, \
+             `actor()`, `now()`, `upload()`. No client can give them.",
+        ),
+        Key::optional(
+            "body",
+            Form::Names(&BODY),
+            "{ password: text }",
+            "Fields of the request that never reach the event: a name and a type.",
+        ),
+        Key::optional(
+            "require",
+            Form::List(&Form::Keys(&REQUIRE), 0),
+            "[{ that: quantity > 0, say: quantity must be positive }]",
+            "What must hold for the command to be accepted, and what to say if it does not.",
+        ),
+        Key::optional(
+            "unique",
+            Form::Text,
+            "accounts_by_email",
+            "A re-keyed copy whose partition key is the value that only one may have.",
+        ),
+    ],
+)
+.rules(&[Rule::ExactlyOne(&["post", "put", "patch", "delete"])]);
+
+static SET: Names = Names::of(shape::AVRO_NAME, Form::Expression);
+
+static BODY: Names = Names::of(shape::AVRO_NAME, Form::Text);
+
+static REQUIRE: Shape = Shape::new(
+    "A condition, and what to say where it does not hold.",
+    &[
+        Key::required("that", Form::Expression, "quantity > 0", "What must be true, neither false nor null."),
+        Key::required("say", Form::Text, "quantity must be positive", "What the client is told where it is not."),
+        Key::optional("status", Form::Integer(400, 499), "409", "The status of that answer; 422 unless given."),
+    ],
+);
+
 /// Reads `commands.yaml`: every command that makes sense by itself.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> {
-    let mut fields = node.fields("the file", &place_of(node), out)?;
-    let commands = fields.required("commands", "…");
+    let mut fields = node.fields(&FILE, "the file", &place_of(node), out)?;
+    let commands = fields.get("commands");
     fields.finish_file(out);
     let entries = commands?.entries("`commands`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_command(name.key_text(), node, out)).collect())
@@ -75,17 +149,17 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<CommandDecl>> 
 fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<CommandDecl> {
     let owner = format!("command `{}`", name.value);
     check_name(&name, "command", out);
-    let mut fields = node.fields(&owner, &name.span, out)?;
+    let mut fields = node.fields(&COMMAND, &owner, &name.span, out)?;
     let doc = doc(&mut fields, out);
     let route = read_route(&owner, &name, &mut fields, out);
     let allow = read_allow(&mut fields, out);
     // Mistaken, it is empty: a row is looked at, and nobody knows which.
-    let on = fields.optional("on").map(|node| node.text("`on`", out).unwrap_or_else(|| nothing(&name)));
-    let emits = fields.required("emits", "OrderPlaced").and_then(|node| node.text("`emits`", out));
+    let on = fields.get("on").map(|node| node.text("`on`", out).unwrap_or_else(|| nothing(&name)));
+    let emits = fields.text("emits", out);
     let set = read_pairs("set", &mut fields, out);
     let body = read_pairs("body", &mut fields, out);
-    let require = fields.optional("require").map(|node| read_requires(node, out)).unwrap_or_default();
-    let unique = fields.optional("unique").and_then(|node| node.text("`unique`", out));
+    let require = fields.get("require").map(|node| read_requires(node, out)).unwrap_or_default();
+    let unique = fields.text("unique", out);
     fields.finish(&[], out);
     for (field, _) in set.iter().chain(&body) {
         check_avro_name(field, "a field", out);
@@ -103,6 +177,8 @@ fn read_command(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Co
 
 /// Exactly one of `post`, `put`, `patch` and `delete`.
 fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<(Method, Text)> {
+    let given: Vec<_> =
+        METHODS.iter().filter_map(|&(key, method)| fields.entry(key).map(|(at, node)| (method, at, node))).collect();
     if let Some(get) = fields.refused("get") {
         out.push(
             Diagnostic::error(get, format!("{owner} cannot be a `get`"))
@@ -111,8 +187,6 @@ fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<D
         );
         return None;
     }
-    let given: Vec<_> =
-        METHODS.iter().filter_map(|&(key, method)| fields.entry(key).map(|(at, node)| (method, at, node))).collect();
     match given.as_slice() {
         [(method, key, node)] => {
             let path = node.text(&format!("`{}`", key.key_text().value), out)?;
@@ -140,7 +214,7 @@ fn read_route(owner: &str, name: &Text, fields: &mut Fields<'_>, out: &mut Vec<D
 
 /// A mapping of names to texts.
 fn read_pairs(key: &'static str, fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Vec<(Text, Text)> {
-    let Some(node) = fields.optional(key) else { return Vec::new() };
+    let Some(node) = fields.get(key) else { return Vec::new() };
     let entries = node.entries(&format!("`{key}`"), out).unwrap_or_default();
     entries
         .iter()
@@ -164,10 +238,10 @@ fn read_require(node: &Node, out: &mut Vec<Diagnostic>) -> Option<RequireDecl> {
         out.push(error.label("expected `that` and `say`").help(help));
         return None;
     }
-    let mut fields = node.fields("an element of `require`", &place_of(node), out)?;
-    let that = fields.required("that", "quantity > 0").and_then(|node| node.expression("`that`", out));
-    let say = fields.required("say", "quantity must be positive").and_then(|node| node.text("`say`", out));
-    let status = fields.optional("status").and_then(|node| node.integer("`status`", 400..=499, out));
+    let mut fields = node.fields(&REQUIRE, "an element of `require`", &place_of(node), out)?;
+    let that = fields.text("that", out);
+    let say = fields.text("say", out);
+    let status = fields.integer("status", out);
     fields.finish(&[], out);
     // 400 to 499 fits.
     let status =
@@ -189,5 +263,5 @@ pub(super) fn unsaid(name: &Text) -> Text {
 
 /// Who may: required, so that nothing is open by omission.
 pub(super) fn read_allow(fields: &mut Fields<'_>, out: &mut Vec<Diagnostic>) -> Option<Text> {
-    fields.required("allow", "signed_in").and_then(|node| node.text("`allow`", out))
+    fields.text("allow", out)
 }

@@ -5,6 +5,7 @@ mod servers;
 
 use std::path::PathBuf;
 
+use super::shape::{self, Form, Key, Names, Rule, Shape};
 use super::{Text, check_name, place_of};
 use crate::source::Diagnostic;
 use crate::yaml::{Kind, Node, quoted};
@@ -46,6 +47,99 @@ pub enum BlobConfig {
     Folder(PathBuf),
 }
 
+/// `headwater.yaml`.
+pub(super) static CONFIG: Shape = Shape::new(
+    "Where the log, the registry, the stores and the blobs are. What is left out is embedded, under `data/`. Paths are \
+     relative to the project's folder; `${NAME}` is taken from the environment, and secrets never stand here.",
+    &[
+        Key::optional(
+            "blobs",
+            Form::Keys(&BLOBS),
+            "{ folder: data/blobs }",
+            "Where uploaded files are kept: the log holds their hashes.",
+        ),
+        Key::optional(
+            "log",
+            Form::Any(&[Form::Keys(&EMBEDDED_LOG), Form::Keys(&KAFKA_LOG)]),
+            "{ embedded: data }",
+            "The event log: `embedded`, in SQLite files, or `kafka`.",
+        ),
+        Key::optional(
+            "registry",
+            Form::Any(&[Form::Keys(&EMBEDDED_REGISTRY), Form::Keys(&servers::REGISTRY)]),
+            "{ embedded: data }",
+            "Where schemas have their ids: `embedded`, in SQLite files, or the `url` of a registry.",
+        ),
+        Key::optional(
+            "stores",
+            Form::Names(&STORES),
+            "{ operational: { sqlite: data/operational.db } }",
+            "Where views are kept: a name for each store, which topologies name. `operational` and `reporting` unless given.",
+        ),
+    ],
+);
+
+static BLOBS: Shape =
+    Shape::new("A folder of this machine.", &[Key::optional("folder", Form::Text, "data/blobs", "The folder.")])
+        .rules(&[Rule::ExactlyOne(&["folder"])]);
+
+static EMBEDDED_LOG: Shape = Shape::new(
+    "The log in SQLite files: nothing to install, for one machine.",
+    &[Key::optional("embedded", Form::Text, "data", "The folder of its files.")],
+)
+.rules(&[Rule::ExactlyOne(&["embedded"])]);
+
+static KAFKA_LOG: Shape = Shape::new(
+    "The log in Kafka.",
+    &[Key::optional(
+        "kafka",
+        Form::Keys(&servers::KAFKA),
+        "{ brokers: \"${KAFKA_BROKERS}\" }",
+        "How Kafka is reached.",
+    )],
+)
+.rules(&[Rule::ExactlyOne(&["kafka"])]);
+
+static EMBEDDED_REGISTRY: Shape = Shape::new(
+    "The registry in SQLite files: nothing to install, for one machine.",
+    &[Key::optional("embedded", Form::Text, "data", "The folder of its files.")],
+)
+.rules(&[Rule::ExactlyOne(&["embedded"])]);
+
+static STORES: Names = Names::of(
+    shape::NAME,
+    Form::Any(&[Form::Keys(&SQLITE_STORE), Form::Keys(&POSTGRES_STORE), Form::Keys(&CASSANDRA_STORE)]),
+)
+.at_least(1);
+
+static SQLITE_STORE: Shape = Shape::new(
+    "Views in an SQLite file: nothing to install, for one machine.",
+    &[Key::optional("sqlite", Form::Text, "data/views.db", "The database's file.")],
+)
+.rules(&[Rule::ExactlyOne(&["sqlite"])]);
+
+static POSTGRES_STORE: Shape = Shape::new(
+    "Views in Postgres: a table each, with a SQL view over it by the plain name.",
+    &[Key::optional(
+        "postgres",
+        Form::Any(&[Form::Text, Form::Keys(&servers::POSTGRES)]),
+        "{ url: \"${DATABASE_URL}\" }",
+        "How Postgres is reached: its URL, or a mapping with it.",
+    )],
+)
+.rules(&[Rule::ExactlyOne(&["postgres"])]);
+
+static CASSANDRA_STORE: Shape = Shape::new(
+    "Views in Cassandra: a table each.",
+    &[Key::optional(
+        "cassandra",
+        Form::Keys(&servers::CASSANDRA),
+        "{ nodes: [\"${CASSANDRA_NODE}\"] }",
+        "How Cassandra is reached.",
+    )],
+)
+.rules(&[Rule::ExactlyOne(&["cassandra"])]);
+
 /// The value of an environment variable.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
@@ -71,12 +165,10 @@ pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>
     }
     let before = out.len();
     let default = Config::default();
-    let mut fields = node.fields("the configuration", &place_of(node), out)?;
-    let mut section = |key: &'static str, form, example, later, out: &mut Vec<Diagnostic>| {
-        let (key, node) = fields.entry(key)?;
-        Some(Section { key, form, example, later }.read(node, environment, out))
-    };
-    let blobs = section("blobs", "folder", "data/blobs", &["s3"][..], out);
+    let mut fields = node.fields(&CONFIG, "the configuration", &place_of(node), out)?;
+    let blobs = fields.entry("blobs");
+    let blobs =
+        blobs.and_then(|(key, node)| Section { key, shape: &BLOBS, later: &["s3"] }.read(node, environment, out));
     let log = fields.entry("log").and_then(|(key, node)| read_log(key, node, environment, out));
     let registry = fields.entry("registry").and_then(|(key, node)| read_registry(key, node, environment, out));
     let stores = fields.entry("stores").map(|(key, node)| read_stores(key, node, environment, out));
@@ -88,45 +180,44 @@ pub fn read(node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>
         log: log.unwrap_or(default.log),
         registry: registry.unwrap_or(default.registry),
         stores: stores.unwrap_or(default.stores),
-        blobs: blobs.flatten().map_or(default.blobs, BlobConfig::Folder),
+        blobs: blobs.map_or(default.blobs, BlobConfig::Folder),
     })
 }
 
 /// A section with one form that is built, and others that are not yet.
 struct Section<'n> {
     key: &'n Node,
-    form: &'static str,
-    /// What to write: `data`.
-    example: &'static str,
+    /// Of one key.
+    shape: &'static Shape,
     later: &'static [&'static str],
 }
 
 impl Section<'_> {
     fn read(&self, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<PathBuf> {
         let before = out.len();
+        let [Key { name: form, example, .. }] = self.shape.keys else { return None };
         let owner = format!("`{}`", self.key.key_text().value);
         if let Some(text) = node.as_text().filter(|_| !node.is_null()) {
             let error = Diagnostic::error(&node.span, format!("{owner} must say what it is"));
-            let help =
-                format!("write `{}: {{ {}: {} }}`", self.key.key_text().value, self.form, quoted_if_needed(text));
+            let help = format!("write `{}: {{ {form}: {} }}`", self.key.key_text().value, quoted_if_needed(text));
             out.push(error.label("expected a mapping").help(help));
             return None;
         }
-        let mut fields = node.fields(&owner, &self.key.span, out)?;
-        let value = fields.optional(self.form);
-        let others = fields.entries().iter().any(|(key, _)| key.as_text() != Some(self.form));
+        let mut fields = node.fields(self.shape, &owner, &self.key.span, out)?;
+        let value = fields.get(form);
+        let others = fields.entries().iter().any(|(key, _)| key.as_text() != Some(form));
         let told = out.len();
         fields.finish(self.later, out);
         for error in out[told..].iter_mut().filter(|error| error.help.is_none()) {
-            error.help = Some(format!("write `{}: {}`", self.form, self.example));
+            error.help = Some(format!("write `{form}: {example}`"));
         }
         match value {
-            Some(node) => read_path(node, &format!("`{}`", self.form), environment, out),
+            Some(node) => read_path(node, &format!("`{form}`"), environment, out),
             None => {
                 if !others && out.len() == before {
                     let error = Diagnostic::error(&self.key.span, format!("{owner} says nothing"));
-                    let help = format!("add `{}: {}`, or leave it out", self.form, self.example);
-                    out.push(error.label(format!("`{}` is missing", self.form)).help(help));
+                    let help = format!("add `{form}: {example}`, or leave it out");
+                    out.push(error.label(format!("`{form}` is missing")).help(help));
                 }
                 None
             }
@@ -143,12 +234,12 @@ fn is_form(node: &Node, form: &str, embedded: &str) -> bool {
 
 fn read_log(key: &Node, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<LogConfig> {
     if is_form(node, "kafka", "embedded") {
-        let mut fields = node.fields("`log`", &key.span, out)?;
+        let mut fields = node.fields(&KAFKA_LOG, "`log`", &key.span, out)?;
         let kafka = fields.entry("kafka").and_then(|(key, node)| KafkaConfig::read(key, node, environment, out));
         fields.finish(&[], out);
         return kafka.map(LogConfig::Kafka);
     }
-    let section = Section { key, form: "embedded", example: "data", later: &[] };
+    let section = Section { key, shape: &EMBEDDED_LOG, later: &[] };
     section.read(node, environment, out).map(LogConfig::Embedded)
 }
 
@@ -161,14 +252,14 @@ fn read_registry(
     if is_form(node, "url", "embedded") {
         return RegistryServer::read(key, node, environment, out).map(RegistryConfig::Remote);
     }
-    let section = Section { key, form: "embedded", example: "data", later: &[] };
+    let section = Section { key, shape: &EMBEDDED_REGISTRY, later: &[] };
     section.read(node, environment, out).map(RegistryConfig::Embedded)
 }
 
 fn read_store(key: &Node, node: &Node, environment: Environment<'_>, out: &mut Vec<Diagnostic>) -> Option<StoreConfig> {
     if is_form(node, "postgres", "sqlite") {
         let owner = format!("`{}`", key.key_text().value);
-        let mut fields = node.fields(&owner, &key.span, out)?;
+        let mut fields = node.fields(&POSTGRES_STORE, &owner, &key.span, out)?;
         let postgres =
             fields.entry("postgres").and_then(|(key, node)| PostgresConfig::read(key, node, environment, out));
         fields.finish(&[], out);
@@ -176,13 +267,13 @@ fn read_store(key: &Node, node: &Node, environment: Environment<'_>, out: &mut V
     }
     if is_form(node, "cassandra", "sqlite") {
         let owner = format!("`{}`", key.key_text().value);
-        let mut fields = node.fields(&owner, &key.span, out)?;
+        let mut fields = node.fields(&CASSANDRA_STORE, &owner, &key.span, out)?;
         let cassandra =
             fields.entry("cassandra").and_then(|(key, node)| CassandraConfig::read(key, node, environment, out));
         fields.finish(&[], out);
         return cassandra.map(StoreConfig::Cassandra);
     }
-    let section = Section { key, form: "sqlite", example: "data/views.db", later: &[] };
+    let section = Section { key, shape: &SQLITE_STORE, later: &[] };
     section.read(node, environment, out).map(StoreConfig::Sqlite)
 }
 

@@ -9,9 +9,47 @@
 
 use std::collections::HashSet;
 
+use super::shape::{self, EVENT, Form, Key, Names, Rule, Shape};
 use super::{Text, check_avro_name, check_name, keep_avro_names};
 use crate::source::{Code, Diagnostic};
 use crate::yaml::{Kind, Node};
+
+/// Events, one view, or aliases.
+pub(super) const FROM: Form = Form::Any(&[EVENT, Form::Texts(&EVENT, 1), Form::Names(&ALIASES)]);
+
+static ALIASES: Names = Names::of(shape::NAME, Form::Keys(&ALIAS)).at_least(1);
+
+static ALIAS: Shape = Shape::new(
+    "An event or a view under a name of your own: where one event feeds two rows, names differ, only some events count, \
+     or an array is unfolded.",
+    &[
+        Key::optional("view", EVENT, "orders", "The view that this is. Either this or `event`."),
+        Key::optional("event", EVENT, "OrderPlaced", "The event that this is. Either this or `view`."),
+        Key::optional(
+            "as",
+            Form::Names(&RENAMES),
+            "{ account: from_account }",
+            "Other names for fields: `name: field`. A field is a path, not an expression.",
+        ),
+        Key::optional(
+            "where",
+            Form::Expression,
+            "amount > 0",
+            "Only where this is true, neither false nor null. Over the fields' own names.",
+        ),
+        Key::optional(
+            "each",
+            Form::Names(&EACH),
+            "{ line: lines }",
+            "Once for each element of an array: `name: array`. An element is read as `name`, its fields as `name.field`.",
+        ),
+    ],
+)
+.rules(&[Rule::ExactlyOne(&["event", "view"])]);
+
+static RENAMES: Names = Names::of(shape::AVRO_NAME, Form::Text);
+
+static EACH: Names = Names::of(shape::AVRO_NAME, Form::Text).one();
 
 /// One thing that feeds a view.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,20 +137,20 @@ fn read_alias(alias: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Inp
         );
         return None;
     }
-    let mut fields = node.fields(&owner, &alias.span, out)?;
-    let view = fields.optional("view");
+    let mut fields = node.fields(&ALIAS, &owner, &alias.span, out)?;
+    let view = fields.get("view");
     let (kind, source) = match view {
         Some(view) => (InputKind::View, Some(view)),
-        None => (InputKind::Event, fields.required("event", "OrderPlaced")),
+        None => (InputKind::Event, fields.require("event")),
     };
     if let (Some(_), Some((event, _))) = (view, fields.entry("event")) {
         let error = Diagnostic::error(&event.span, format!("{owner} is of an event or of a view, not of both"));
         out.push(error.label("beside `view`"));
         return None;
     }
-    let renames = fields.optional("as").map(|node| read_renames(node, out)).unwrap_or_default();
-    let filter = fields.optional("where").and_then(|node| node.expression("`where`", out));
-    let each = fields.optional("each").and_then(|node| read_each(node, out));
+    let renames = fields.get("as").map(|node| read_renames(node, out)).unwrap_or_default();
+    let filter = fields.text("where", out);
+    let each = fields.get("each").and_then(|node| read_each(node, out));
     fields.finish(&[], out);
     let source = source.and_then(|node| node.text(if view.is_some() { "`view`" } else { "`event`" }, out))?;
     let what = if view.is_some() { "a view" } else { "an event" };

@@ -1,6 +1,7 @@
 //! `pipelines/<domain>/queries.yaml`.
 
-use super::command::{nothing, read_allow, unsaid};
+use super::command::{ALLOW, nothing, read_allow, unsaid};
+use super::shape::{self, Form, Key, Names, Rule, Shape};
 use super::topology::split_direction;
 use super::{Text, check_name, doc, place_of};
 use crate::source::{Diagnostic, Spanned};
@@ -52,10 +53,105 @@ pub const LARGEST_PAGE: u32 = 10_000;
 /// Partitions that a page may walk back through.
 const MAX_BACK: u32 = 100_000;
 
+/// `queries.yaml`.
+pub(super) static FILE: Shape = Shape::new(
+    "What may be asked. Each query reads one view by its key, and joins rows of others by theirs.",
+    &[Key::required("queries", Form::Names(&QUERIES), "…", "A name for each query.")],
+);
+
+static QUERIES: Names = Names::of(shape::NAME, Form::Keys(&QUERY));
+
+static QUERY: Shape = Shape::new(
+    "A query: a path, who may ask, and the view that answers.",
+    &[
+        Key::optional("doc", Form::Text, "An order as it is now.", "A sentence on it, shown in the API's description."),
+        Key::required(
+            "get",
+            Form::Text,
+            "/orders",
+            "The path: `/orders/{order_id}`. A parameter is a column of the view's key.",
+        ),
+        Key::required("allow", Form::Text, "signed_in", ALLOW),
+        Key::optional("row", Form::Text, "orders", "Answers with one row of this view; the path gives its whole key."),
+        Key::optional(
+            "page",
+            Form::Text,
+            "orders_by_customer",
+            "Answers with a page of one partition of this view, in the order of its clustering.",
+        ),
+        Key::optional(
+            "file",
+            Form::Any(&[Form::Text, Form::Keys(&FILE_OF)]),
+            "document_versions",
+            "Answers with the bytes that a row of this view names, under its name and MIME type.",
+        ),
+        Key::optional(
+            "walk",
+            Form::Names(&WALK),
+            "{ month: { back: 240 } }",
+            "Goes back through the partitions of a time bucket, the newest first: the column, and how many at most.",
+        ),
+        Key::optional("size", Form::Keys(&SIZE), "{ default: 50, max: 500 }", "How many rows a page has."),
+        Key::optional(
+            "sort",
+            Form::Any(&[Form::Text, Form::Texts(&Form::Text, 1)]),
+            "[sold desc, product]",
+            "The page's rows in another order than the clustering's: columns of the view, `desc` or not, nulls last. For \
+             partitions of up to 10,000 rows.",
+        ),
+        Key::optional(
+            "join",
+            Form::Names(&JOIN),
+            "{ customer_name: \"customers[customer].name\" }",
+            "Columns of other views, found by their key: `name: view[column].column`, or `view[column]` for the row.",
+        ),
+    ],
+)
+.rules(&[
+    Rule::ExactlyOne(&["row", "page", "file"]),
+    Rule::Needs("walk", &["page"]),
+    Rule::Needs("size", &["page"]),
+    Rule::Needs("sort", &["page"]),
+    Rule::AtMostOne(&["sort", "walk"]),
+]);
+
+static FILE_OF: Shape = Shape::new(
+    "A view, and its columns where they have other names.",
+    &[
+        Key::required("view", Form::Text, "document_versions", "The view whose row names the bytes."),
+        Key::optional("content", Form::Text, "content", "The column that names the bytes; `content` unless given."),
+        Key::optional("name", Form::Text, "name", "The column with the file's name; `name` unless given."),
+        Key::optional("mime_type", Form::Text, "mime_type", "The column with its MIME type; `mime_type` unless given."),
+    ],
+);
+
+static WALK: Names = Names::any(Form::Keys(&WALK_OF)).one();
+
+static WALK_OF: Shape = Shape::new(
+    "How far back a page walks.",
+    &[Key::required("back", Form::Integer(1, MAX_BACK), "240", "How many partitions at most.")],
+);
+
+static SIZE: Shape = Shape::new(
+    "How many rows a page has.",
+    &[
+        Key::optional(
+            "default",
+            Form::Integer(1, LARGEST_PAGE),
+            "50",
+            "Where the caller does not say; 50 unless given.",
+        ),
+        Key::optional("max", Form::Integer(1, LARGEST_PAGE), "500", "What a caller may ask for; 500 unless given."),
+    ],
+)
+.within("size.");
+
+static JOIN: Names = Names::of(shape::NAME, Form::Text);
+
 /// Reads `queries.yaml`: every query that makes sense by itself.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
-    let mut fields = node.fields("the file", &place_of(node), out)?;
-    let queries = fields.required("queries", "…");
+    let mut fields = node.fields(&FILE, "the file", &place_of(node), out)?;
+    let queries = fields.get("queries");
     fields.finish_file(out);
     let entries = queries?.entries("`queries`", out)?;
     Some(entries.iter().filter_map(|(name, node)| read_query(name.key_text(), node, out)).collect())
@@ -64,12 +160,12 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<QueryDecl>> {
 fn read_query(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> Option<QueryDecl> {
     let owner = format!("query `{}`", name.value);
     check_name(&name, "query", out);
-    let mut fields = node.fields(&owner, &name.span, out)?;
+    let mut fields = node.fields(&QUERY, &owner, &name.span, out)?;
     let doc = doc(&mut fields, out);
-    let path = fields.required("get", "/orders").and_then(|node| node.text("`get`", out));
+    let path = fields.text("get", out);
     let allow = read_allow(&mut fields, out);
     let answer = read_answer(&owner, &name, &mut fields, out);
-    let join = fields.optional("join").map(|node| read_join(node, out)).unwrap_or_default();
+    let join = fields.get("join").map(|node| read_join(node, out)).unwrap_or_default();
     fields.finish(&[], out);
     let allow = allow.unwrap_or_else(|| unsaid(&name));
     // A mistaken path is empty, and was reported.
@@ -155,11 +251,11 @@ fn read_file(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Answe
         let view = node.text("`file`", out)?;
         return Some(AnswerDecl::File { view, content: None, name: None, mime_type: None });
     }
-    let mut fields = node.fields("`file`", &key.span, out)?;
-    let view = fields.required("view", "document_versions").and_then(|node| node.text("`view`", out));
-    let content = fields.optional("content").and_then(|node| node.text("`content`", out));
-    let name = fields.optional("name").and_then(|node| node.text("`name`", out));
-    let mime_type = fields.optional("mime_type").and_then(|node| node.text("`mime_type`", out));
+    let mut fields = node.fields(&FILE_OF, "`file`", &key.span, out)?;
+    let view = fields.text("view", out);
+    let content = fields.text("content", out);
+    let name = fields.text("name", out);
+    let mime_type = fields.text("mime_type", out);
     fields.finish(&[], out);
     Some(AnswerDecl::File { view: view?, content, name, mime_type })
 }
@@ -172,16 +268,16 @@ fn read_walk(node: &Node, out: &mut Vec<Diagnostic>) -> Option<(Text, Spanned<u3
         out.push(error.help("write `walk: { month: { back: 240 } }`"));
         return None;
     };
-    let mut fields = how.fields("`walk`", &column.span, out)?;
-    let back = fields.required("back", "240").and_then(|node| node.integer("`back`", 1..=MAX_BACK, out));
+    let mut fields = how.fields(&WALK_OF, "`walk`", &column.span, out)?;
+    let back = fields.integer("back", out);
     fields.finish(&[], out);
     Some((column.key_text(), back?))
 }
 
 fn read_size(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> (Option<Spanned<u32>>, Option<Spanned<u32>>) {
-    let Some(mut fields) = node.fields("`size`", &key.span, out) else { return (None, None) };
-    let default = fields.optional("default").and_then(|node| node.integer("`size.default`", 1..=LARGEST_PAGE, out));
-    let max = fields.optional("max").and_then(|node| node.integer("`size.max`", 1..=LARGEST_PAGE, out));
+    let Some(mut fields) = node.fields(&SIZE, "`size`", &key.span, out) else { return (None, None) };
+    let default = fields.integer("default", out);
+    let max = fields.integer("max", out);
     fields.finish(&[], out);
     let (d, m) =
         (default.as_ref().map_or(PAGE_DEFAULT, |size| size.value), max.as_ref().map_or(PAGE_MAX, |size| size.value));

@@ -1,6 +1,7 @@
 //! `pipelines/<domain>/tests/*.yaml`: events given, rows expected. Values keep their source text until an Avro type
 //! says how to read them.
 
+use super::shape::{Form, Key, Names, Pattern, Rule, Shape};
 use super::{Text, place_of};
 use crate::source::{Diagnostic, Spanned};
 use crate::yaml::{Kind, Node};
@@ -22,8 +23,75 @@ pub struct GivenDecl {
     pub fields: Node,
 }
 
+/// A test file: one test, or a list of them.
+pub(super) const FILE: Form = Form::Any(&[Form::Keys(&TEST), Form::List(&Form::Keys(&TEST), 0)]);
+
+static TEST: Shape = Shape::new(
+    "A test: events given, rows expected. It runs again under faults: other batches, repeats, crashes at each write.",
+    &[
+        Key::required("test", Form::Text, "what it shows", "What it shows: its name."),
+        Key::required(
+            "given",
+            Form::List(&GIVEN, 0),
+            "…",
+            "The events, in their order: `Event: { field: value }`. A field left out has its schema's default, or an \
+             example value.",
+        ),
+        Key::optional(
+            "expect",
+            Form::Names(&EXPECT),
+            "{ orders: [{ order_id: o1, total: \"12.50\" }] }",
+            "Views and all of their rows. Columns left out are not compared; `view: []` for no rows.",
+        ),
+        Key::optional(
+            "parked",
+            Form::List(&PARKED, 0),
+            "[{ event: 1, reason: misrouted }]",
+            "The events that are set aside: their numbers in `given`, from 1.",
+        ),
+    ],
+)
+.rules(&[Rule::AtLeastOne(&["expect", "parked"])]);
+
+const GIVEN: Form = Form::Any(&[Form::Text, Form::Names(&EVENT)]);
+
+static EVENT: Names = Names::any(Form::Any(&[Form::Names(&FIELDS), Form::Nothing])).one();
+
+static FIELDS: Names = Names::of(FIELD, Form::Value).known(&[
+    Key::optional(
+        "_time",
+        Form::Value,
+        "\"2026-03-01T00:00:00Z\"",
+        "The record's time. Unless given, the first event's is 2026-01-01, each other's a second later.",
+    ),
+    Key::optional("_key", Form::Value, "o2", "The message key, where it is not the one that the fields give."),
+    Key::optional("_headers", Form::Value, "{ ce_id: e1 }", "Headers of the record: names and texts."),
+]);
+
+/// What begins with an underscore stands beside the fields.
+const FIELD: Pattern =
+    Pattern { regex: "^([^_].*|_time|_key|_headers)$", says: "a field of the event, or `_time`, `_key`, `_headers`" };
+
+static EXPECT: Names = Names::any(Form::List(&ROW, 0));
+
+const ROW: Form = Form::Names(&COLUMNS);
+
+static COLUMNS: Names = Names::any(Form::Value);
+
+const PARKED: Form = Form::Any(&[NUMBER, Form::Keys(&PARKED_EVENT)]);
+
+const NUMBER: Form = Form::Integer(1, MAX_GIVEN);
+
+pub(crate) static PARKED_EVENT: Shape = Shape::new(
+    "An event that is set aside, and why.",
+    &[
+        Key::required("event", NUMBER, "1", "Its number in `given`, from 1."),
+        Key::optional("reason", Form::Text, "misrouted", "A part of the reason."),
+    ],
+);
+
 /// Events of one test.
-const MAX_GIVEN: usize = 10_000;
+const MAX_GIVEN: u32 = 10_000;
 
 /// Reads a test file: one test, or a list of them.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<TestDecl>> {
@@ -34,9 +102,9 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<TestDecl>> {
 }
 
 fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
-    let mut fields = node.fields("a test", &place_of(node), out)?;
-    let name = fields.required("test", "what it shows").and_then(|node| node.text("`test`", out));
-    let given = fields.required("given", "…");
+    let mut fields = node.fields(&TEST, "a test", &place_of(node), out)?;
+    let name = fields.text("test", out);
+    let given = fields.get("given");
     let given = given.and_then(|node| node.list("`given`", "a list of events", out));
     let expect = fields.entry("expect");
     let parked = fields.entry("parked");
@@ -51,7 +119,7 @@ fn read_test(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TestDecl> {
     }
     let before = out.len();
     let given: Vec<GivenDecl> = given.unwrap_or_default().iter().filter_map(|item| read_given(item, out)).collect();
-    if given.len() > MAX_GIVEN {
+    if given.len() > MAX_GIVEN as usize {
         let error = Diagnostic::error(&place_of(node), format!("a test gives at most {MAX_GIVEN} events"));
         out.push(error.label(format!("{} are given", given.len())));
     }

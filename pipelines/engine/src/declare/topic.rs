@@ -1,5 +1,6 @@
 //! `schemas/<domain>/topic.yaml`.
 
+use super::shape::{self, EVENT, FIELD, Form, Key, Names, Shape};
 use super::{TOMBSTONE, Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Spanned};
 use crate::yaml::walk::not_yet;
@@ -37,25 +38,109 @@ const MAX_REMEMBERED: u32 = 1_000;
 /// A hundred years.
 const MAX_RETENTION_DAYS: u32 = 36_500;
 
+/// `topic.yaml`.
+pub(super) static TOPIC: Shape = Shape::new(
+    "What may be on a topic of the log. Each event has an Avro schema beside this file, EVENT.avsc.",
+    &[
+        Key::required("topic", Form::Like(shape::TOPIC_NAME), "orders", "The topic's name in the log."),
+        Key::required(
+            "key",
+            Form::Any(&[FIELD, Form::Texts(&FIELD, 1)]),
+            "order_id",
+            "The field that is the message key: in every event, of one type, never null. What has the same key stands in \
+             one partition, in order. Several fields need `key_format: json`.",
+        ),
+        Key::optional(
+            "key_format",
+            Form::Word(&["string", "json"]),
+            "json",
+            "How the message key is written: `string` for one field, `json` for several (an object of them, in the order \
+             of `key`, without spaces).",
+        ),
+        Key::required(
+            "partitions",
+            Form::Integer(1, MAX_PARTITIONS),
+            "10",
+            "How many partitions the topic has: as many processes can share its work at most.",
+        ),
+        Key::required(
+            "retention",
+            Form::Any(&[Form::Word(&["forever"]), Form::Integer(1, MAX_RETENTION_DAYS)]),
+            "forever",
+            "How many days records are kept, or `forever`. What is gone from the log cannot be folded again.",
+        ),
+        Key::required(
+            "events",
+            Form::Texts(&EVENT, 1),
+            "[OrderPlaced]",
+            "The events of this topic. Each has a schema of its name in this folder.",
+        ),
+        Key::optional(
+            "was",
+            Form::Names(&WAS),
+            "{ PaymentReturned: [PaymentReversed] }",
+            "Older names of events, which stand in records written before.",
+        ),
+        Key::optional(
+            "ignore",
+            Form::Texts(&EVENT, 0),
+            "[PaymentPinged]",
+            "Events of others on this topic: known, and skipped.",
+        ),
+        Key::optional(
+            "cleanup",
+            Form::Word(&["delete", "compact"]),
+            "compact",
+            "What Kafka may drop: `delete` (unless given) what is past `retention`, `compact` all but the last record of \
+             each key. Views of a compacted topic show only what the last record says.",
+        ),
+        Key::optional(
+            "deduplicate",
+            Form::Keys(&DEDUPLICATE),
+            "{ by: event_id, last: 64 }",
+            "Drops a record that repeats one of the last of its key, as a producer that retries may write it.",
+        ),
+    ],
+);
+
+static WAS: Names = Names::of(shape::AVRO_NAME, Form::TextOrTexts(&EVENT));
+
+static DEDUPLICATE: Shape = Shape::new(
+    "How a repeat is known, and among how many records of its key.",
+    &[
+        Key::required(
+            "by",
+            Form::Text,
+            "event_id",
+            "`event_id` for the header `ce_id`, or a field that every event has. What has none is never a repeat.",
+        ),
+        Key::required(
+            "last",
+            Form::Integer(1, MAX_REMEMBERED),
+            "64",
+            "How many of a key's last records are remembered, 16 bytes each.",
+        ),
+    ],
+)
+.within("deduplicate.");
+
 /// Reads `topic.yaml`: the topic, where its name, key and events are right. A mistake elsewhere is reported and leaves a
 /// topic that others can be checked against.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
-    let mut fields = node.fields("a topic", &place_of(node), out)?;
-    let topic = fields.required("topic", "orders").and_then(|node| node.text("`topic`", out));
+    let mut fields = node.fields(&TOPIC, "a topic", &place_of(node), out)?;
+    let topic = fields.text("topic", out);
     let topic = topic.filter(|name| check_topic_name(name, out));
-    let key = fields.required("key", "order_id").and_then(|node| read_key(node, out));
-    let format_fits = check_key_format(key.as_deref(), fields.optional("key_format"), out);
+    let key = fields.get("key").and_then(|node| read_key(node, out));
+    let format_fits = check_key_format(key.as_deref(), fields.get("key_format"), out);
     // Of several fields whose format is mistaken nothing is known: it may be the fields that are.
     let key = key.filter(|key| format_fits || key.len() == 1);
-    let partitions = fields.required("partitions", "10");
-    let partitions = partitions.and_then(|node| node.integer("`partitions`", 1..=MAX_PARTITIONS, out));
-    let retention_days = fields.required("retention", "forever").and_then(|node| read_retention(node, out));
-    let events = fields.required("events", "[OrderPlaced]");
-    let events = events.and_then(|node| read_events(node, out));
-    let was = fields.optional("was").map(|node| read_was(node, out)).unwrap_or_default();
-    let ignore = fields.optional("ignore").and_then(|node| node.texts("`ignore`", out)).unwrap_or_default();
+    let partitions = fields.integer("partitions", out);
+    let retention_days = fields.get("retention").and_then(|node| read_retention(node, out));
+    let events = fields.get("events").and_then(|node| read_events(node, out));
+    let was = fields.get("was").map(|node| read_was(node, out)).unwrap_or_default();
+    let ignore = fields.texts("ignore", out).unwrap_or_default();
     let ignore = keep_avro_names(ignore, "an event", out);
-    let compact = fields.optional("cleanup").is_some_and(|node| read_cleanup(node, out));
+    let compact = fields.get("cleanup").is_some_and(|node| read_cleanup(node, out));
     let deduplicate = fields.entry("deduplicate");
     fields.finish(&[], out);
     let deduplicate = deduplicate.and_then(|(key, node)| read_deduplicate(key, node, compact, out));
@@ -151,10 +236,9 @@ fn check_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Dia
 
 /// `deduplicate: { by: event_id, last: 64 }`.
 fn read_deduplicate(key: &Node, node: &Node, compact: bool, out: &mut Vec<Diagnostic>) -> Option<DeduplicateDecl> {
-    let mut fields = node.fields("`deduplicate`", &key.span, out)?;
-    let by = fields.required("by", "event_id").and_then(|node| node.text("`deduplicate.by`", out));
-    let last = fields.required("last", "64");
-    let last = last.and_then(|node| node.integer("`deduplicate.last`", 1..=MAX_REMEMBERED, out));
+    let mut fields = node.fields(&DEDUPLICATE, "`deduplicate`", &key.span, out)?;
+    let by = fields.text("by", out);
+    let last = fields.integer("last", out);
     fields.finish(&[], out);
     if compact {
         let error = Diagnostic::error(&key.span, "what is repeated on a compacted topic is all there may be");

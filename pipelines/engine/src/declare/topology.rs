@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::from::{self, InputDecl};
+use super::shape::{self, COLUMN, Form, Key, Names, Pattern, Shape};
 use super::{Text, check_name, doc, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Span, Spanned};
 use crate::table::Direction;
@@ -76,18 +77,150 @@ const MAX_RETRY_TIMES: u32 = 100;
 /// A hundred years.
 const MAX_RETAIN_DAYS: u32 = 36_500;
 
+/// `topology.yaml`.
+pub(super) static TOPOLOGY: Shape = Shape::new(
+    "Views that run together, in one store, with one position for each partition that they read.",
+    &[
+        Key::required("topology", COLUMN, "orders", "The topology's name."),
+        Key::required("store", Form::Text, "operational", "A store of headwater.yaml: it keeps the views."),
+        Key::required(
+            "reads",
+            Form::Texts(&Form::Text, 1),
+            "[orders]",
+            "The topics whose events the views are made of.",
+        ),
+        Key::optional(
+            "retry",
+            Form::Keys(&RETRY),
+            "{ times: 3 }",
+            "How often a row that the store refuses is tried again; then its event is parked.",
+        ),
+        Key::required("views", Form::Names(&VIEWS), "…", "What the events become: a name for each view."),
+    ],
+);
+
+static RETRY: Shape = Shape::new(
+    "How often a row that the store refuses is tried again.",
+    &[Key::required("times", Form::Integer(0, MAX_RETRY_TIMES), "3", "How often; 3 unless given.")],
+)
+.within("retry.");
+
+static VIEWS: Names = Names::of(shape::NAME, Form::Keys(&VIEW)).at_least(1);
+
+static VIEW: Shape = Shape::new(
+    "A view: a row for each key, and in its columns what reducers make of the events of that key. As \
+     `select key, reducers from events group by key`, kept up to date.",
+    &[
+        Key::optional("doc", Form::Text, "An order as it is now.", "A sentence on it."),
+        Key::optional(
+            "with",
+            Form::Text,
+            "orders",
+            "Another view of the same topic and key, whose row is readable as it stands right after each event.",
+        ),
+        Key::required(
+            "key",
+            Form::Any(&[Form::List(&KEY_COLUMN, 0), Form::Keys(&KEY)]),
+            "[order_id]",
+            "What tells rows apart: fields of every event, columns of the view, or `name: expression`. A mapping of \
+             `partition` and `clustering` orders rows within a partition. `[]` is a single row.",
+        ),
+        Key::required(
+            "from",
+            from::FROM,
+            "[OrderPlaced]",
+            "What feeds the view: events of one topic, one other view, or aliases of these.",
+        ),
+        Key::optional(
+            "create_when",
+            EVENTS,
+            "OrderPlaced",
+            "The events that make a row; others change it where it is. Any event does unless given.",
+        ),
+        Key::optional(
+            "delete_when",
+            EVENTS,
+            "OrderCancelled",
+            "The events that take the row away: events of `from`, or `Tombstone`. Needs `create_when` or `with`.",
+        ),
+        Key::optional(
+            "columns",
+            Form::Any(&[Form::Names(&COLUMNS), Form::Texts(&COLUMN, 0)]),
+            "{ total: last(total), changes: count() }",
+            "Columns and their reducers: `last(x)`, `first(x)`, `count()`, `sum(x)`, `avg(x)`, `min(x)`, `max(x)`, \
+             `count(distinct x)`, `collect_list(x)`, `collect_set(x)`, `top(n, x)`, `stddev(x)`. In a re-keyed copy of a \
+             view, a list of its columns, or expressions over them.",
+        ),
+        Key::optional(
+            "retain",
+            Form::Keys(&RETAIN),
+            "{ days: 365, after: updated }",
+            "For how many days rows are shown. For ever unless given.",
+        ),
+    ],
+);
+
+const EVENTS: Form = Form::TextOrTexts(&Form::Text);
+
+static COLUMNS: Names = Names::of(shape::NAME, Form::Expression);
+
+static KEY: Shape = Shape::new(
+    "Rows are found by all of `partition`, and are in the order of `clustering` within it.",
+    &[
+        Key::required(
+            "partition",
+            Form::List(&KEY_COLUMN, 0),
+            "[order_id]",
+            "The columns that a query must give: together they name a partition.",
+        ),
+        Key::required(
+            "clustering",
+            Form::List(&CLUSTERING_COLUMN, 0),
+            "[created desc]",
+            "The columns that order rows within a partition, ascending unless `desc` stands behind.",
+        ),
+    ],
+);
+
+const KEY_COLUMN: Form = Form::Any(&[COLUMN, Form::Names(&KEY_EXPRESSION)]);
+
+const CLUSTERING_COLUMN: Form = Form::Any(&[
+    Form::Like(Pattern {
+        regex: r"^[a-z][a-z0-9_]{0,47}(\s+([aA][sS][cC]|[dD][eE][sS][cC]))?\s*$",
+        says: "a column, and `asc` or `desc` behind it or not",
+    }),
+    Form::Names(&KEY_EXPRESSION),
+]);
+
+/// `name: expression`.
+static KEY_EXPRESSION: Names = Names::of(shape::NAME, Form::Expression).one();
+
+static RETAIN: Shape = Shape::new(
+    "How long rows are shown: so many days after the time in a column.",
+    &[
+        Key::required("days", Form::Integer(1, MAX_RETAIN_DAYS), "365", "How many days."),
+        Key::required(
+            "after",
+            Form::Text,
+            "updated",
+            "The column with the time that they are counted from. Where it is null the row is shown for ever.",
+        ),
+    ],
+)
+.within("retain.");
+
 /// Reads `topology.yaml`: the topology with what is left of it, an empty name or store where that is mistaken.
 pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopologyDecl> {
     let before = out.len();
-    let mut fields = node.fields("a topology", &place_of(node), out)?;
-    let name = fields.required("topology", "orders").and_then(|node| node.text("`topology`", out));
+    let mut fields = node.fields(&TOPOLOGY, "a topology", &place_of(node), out)?;
+    let name = fields.text("topology", out);
     let name = name.filter(|name| check_name(name, "topology", out));
-    let store = fields.required("store", "operational").and_then(|node| node.text("`store`", out));
+    let store = fields.text("store", out);
     let at = out.len();
-    let reads = fields.required("reads", "[orders]").and_then(|node| node.texts("`reads`", out));
+    let reads = fields.texts("reads", out);
     let reads_more = reads.is_none() || out.len() > at;
     let retry_times = fields.entry("retry").map_or(Some(RETRY_TIMES), |(key, node)| read_retry(key, node, out));
-    let views = fields.required("views", "…").map(|node| read_views(node, out));
+    let views = fields.get("views").map(|node| read_views(node, out));
     fields.finish(&[], out);
 
     let place = || name.as_ref().map_or_else(|| place_of(node), |name| name.span.clone());
@@ -118,9 +251,8 @@ pub fn names_views(node: &Node) -> bool {
 }
 
 fn read_retry(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<u32> {
-    let mut fields = node.fields("`retry`", &key.span, out)?;
-    let times = fields.required("times", "3");
-    let times = times.and_then(|node| node.integer("`retry.times`", 0..=MAX_RETRY_TIMES, out));
+    let mut fields = node.fields(&RETRY, "`retry`", &key.span, out)?;
+    let times = fields.integer("times", out);
     fields.finish(&[], out);
     times.map(|times| times.value)
 }
@@ -142,18 +274,15 @@ fn unsound(name: Text) -> ViewDecl {
 fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
     let owner = format!("view `{}`", name.value);
     check_name(&name, "view", out);
-    let Some(mut fields) = node.fields(&owner, &name.span, out) else { return unsound(name) };
+    let Some(mut fields) = node.fields(&VIEW, &owner, &name.span, out) else { return unsound(name) };
     let before = out.len();
     let doc = doc(&mut fields, out);
-    let with = fields.optional("with").and_then(|node| node.text("`with`", out));
-    let key = fields.required("key", "[order_id]").and_then(|node| read_key(node, out));
-    let from = fields.required("from", "[OrderPlaced]").and_then(|node| from::read(node, out));
-    let names = |node: Option<&Node>, what: &str, out: &mut Vec<Diagnostic>| {
-        node.and_then(|node| node.text_or_texts(what, out)).unwrap_or_default()
-    };
-    let create_when = names(fields.optional("create_when"), "`create_when`", out);
-    let delete_when = names(fields.optional("delete_when"), "`delete_when`", out);
-    let columns = fields.optional("columns");
+    let with = fields.text("with", out);
+    let key = fields.get("key").and_then(|node| read_key(node, out));
+    let from = fields.get("from").and_then(|node| from::read(node, out));
+    let create_when = fields.text_or_texts("create_when", out).unwrap_or_default();
+    let delete_when = fields.text_or_texts("delete_when", out).unwrap_or_default();
+    let columns = fields.get("columns");
     let columns = columns.map_or(Some(ColumnsDecl::Computed(Vec::new())), |node| read_columns(node, out));
     refuse_tombstone(&create_when, "has its key only, and makes no row", out);
     let told = out.len();
@@ -185,10 +314,9 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
 }
 
 fn read_retain(key: &Node, node: &Node, out: &mut Vec<Diagnostic>) -> Option<RetainDecl> {
-    let mut fields = node.fields("`retain`", &key.span, out)?;
-    let days = fields.required("days", "365");
-    let days = days.and_then(|node| node.integer("`retain.days`", 1..=MAX_RETAIN_DAYS, out));
-    let after = fields.required("after", "updated").and_then(|node| node.text("`retain.after`", out));
+    let mut fields = node.fields(&RETAIN, "`retain`", &key.span, out)?;
+    let days = fields.integer("days", out);
+    let after = fields.text("after", out);
     fields.finish(&[], out);
     Some(RetainDecl { days: days?.value, after: after? })
 }
@@ -198,10 +326,10 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<KeyDecl> {
     let decl = match &node.kind {
         Kind::Sequence(items) => KeyDecl { span, partition: read_partition(items, out), clustering: Vec::new() },
         Kind::Mapping(_) => {
-            let mut fields = node.fields("`key`", &node.span, out)?;
-            let partition = fields.required("partition", "[order_id]");
+            let mut fields = node.fields(&KEY, "`key`", &node.span, out)?;
+            let partition = fields.get("partition");
             let partition = partition.and_then(|node| node.list("`partition`", "a list of columns", out));
-            let clustering = fields.required("clustering", "[created desc]");
+            let clustering = fields.get("clustering");
             let clustering = clustering.and_then(|node| node.list("`clustering`", "a list of columns", out));
             fields.finish(&[], out);
             let partition = read_partition(partition?, out);

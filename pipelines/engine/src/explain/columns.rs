@@ -114,7 +114,7 @@ fn in_order(reducer: &Reducer) -> bool {
         }
         Reducer::Computed(computed) => computed.parts.iter().any(|part| in_order(&part.reducer)),
         Reducer::Count | Reducer::Sum { .. } | Reducer::Extreme(_) | Reducer::Ordered { .. } => false,
-        Reducer::Distinct { .. } | Reducer::Set | Reducer::Top(_) | Reducer::Deviation { .. } => false,
+        Reducer::Distinct { .. } | Reducer::Set { .. } | Reducer::Top(_) | Reducer::Deviation { .. } => false,
     }
 }
 
@@ -124,7 +124,7 @@ fn put_together(merged: Merged) -> &'static str {
         Merged::Count | Merged::Sum { .. } => "added up",
         Merged::Extreme(Extreme::Least) => "the least of all",
         Merged::Extreme(Extreme::Greatest) => "the greatest of all",
-        Merged::Distinct { .. } | Merged::Set => "all values, each once",
+        Merged::Distinct { .. } | Merged::Set { .. } => "all values, each once",
         Merged::Top(_) => "the largest of all",
         Merged::Deviation { .. } => "of all sums",
         Merged::Ordered { of: Extreme::Least, .. } => "the first by its own order",

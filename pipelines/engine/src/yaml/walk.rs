@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Kind, Node};
 use crate::declare::Text;
+use crate::declare::shape::{Form, Key, Shape};
 use crate::source::{Code, Diagnostic, Span, Spanned, nearest, suggestion};
 
 impl Node {
@@ -141,14 +142,22 @@ impl Node {
         }
     }
 
-    /// A mapping whose keys are known. `place` is what a missing key is reported at: the name that owns the mapping.
-    pub fn fields<'n>(&'n self, owner: &str, place: &Span, out: &mut Vec<Diagnostic>) -> Option<Fields<'n>> {
+    /// A mapping whose keys are those of `shape`. `place` is what a missing key is reported at: the name that owns the
+    /// mapping.
+    pub fn fields<'n>(
+        &'n self,
+        shape: &'static Shape,
+        owner: &str,
+        place: &Span,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Fields<'n>> {
         let entries = self.entries(owner, out)?;
         Some(Fields {
+            shape,
             owner: owner.into(),
             place: place.clone(),
             entries,
-            known: Vec::new(),
+            asked: Vec::new(),
             missing: Vec::new(),
             refused: Vec::new(),
         })
@@ -160,43 +169,104 @@ impl Node {
     }
 }
 
-/// A mapping that is read key by key: [`Fields::finish`] reports each key that is missing or that nobody asked for.
+/// A mapping that is read key by key: [`Fields::finish`] reports each key that is missing or that its shape does not have.
 #[must_use = "what is missing or unknown is reported by `finish`"]
 pub struct Fields<'n> {
+    shape: &'static Shape,
     owner: String,
     place: Span,
     entries: &'n [(Node, Node)],
-    known: Vec<&'static str>,
-    missing: Vec<(&'static str, &'static str)>,
+    asked: Vec<&'static str>,
+    missing: Vec<&'static Key>,
     refused: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
-    /// The key's place and its value.
-    pub fn entry(&mut self, key: &'static str) -> Option<(&'n Node, &'n Node)> {
-        self.known.push(key);
-        self.entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(name, value)| (name, value))
+    /// The key's place and its value. One that the shape requires is missing if it is not there.
+    pub fn entry(&mut self, name: &'static str) -> Option<(&'n Node, &'n Node)> {
+        self.take(name).map(|(_, entry)| entry)
     }
 
-    /// The value of a key that may be left out.
-    pub fn optional(&mut self, key: &'static str) -> Option<&'n Node> {
-        self.entry(key).map(|(_, value)| value)
+    /// The value of a key. One that the shape requires is missing if it is not there.
+    pub fn get(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.entry(name).map(|(_, value)| value)
     }
 
-    /// The value of a key that must be there; `example` shows what to write.
-    pub fn required(&mut self, key: &'static str, example: &'static str) -> Option<&'n Node> {
-        let value = self.optional(key);
+    /// The value of a key that must be there here, as another that could stand for it does not.
+    pub fn require(&mut self, name: &'static str) -> Option<&'n Node> {
+        let value = self.get(name);
         if value.is_none() {
-            self.missing.push((key, example));
+            self.missing.extend(self.shape.key(name));
         }
         value
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<(&'static Key, (&'n Node, &'n Node))> {
+        let key = self.shape.key(name);
+        debug_assert!(key.is_some(), "the shape of {} has no `{name}`", self.owner);
+        self.asked.push(name);
+        let entry = self.entries.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(key, value)| (key, value));
+        self.missing.extend(key.filter(|key| key.required && entry.is_none()));
+        key.zip(entry)
+    }
+
+    /// A text or an expression, as the key's form says.
+    pub fn text(&mut self, name: &'static str, out: &mut Vec<Diagnostic>) -> Option<Text> {
+        let (key, (_, node)) = self.take(name)?;
+        let owner = self.called(key);
+        match key.form {
+            Form::Expression => node.expression(&owner, out),
+            form => {
+                debug_assert!(matches!(form, Form::Text | Form::Like(_)), "{owner} is of another form");
+                node.text(&owner, out)
+            }
+        }
+    }
+
+    /// A list of texts, none of them twice.
+    pub fn texts(&mut self, name: &'static str, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+        let (key, (_, node)) = self.take(name)?;
+        debug_assert!(matches!(key.form, Form::Texts(..)), "`{name}` is of another form");
+        node.texts(&self.called(key), out)
+    }
+
+    /// One text or a list of them.
+    pub fn text_or_texts(&mut self, name: &'static str, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
+        let (key, (_, node)) = self.take(name)?;
+        debug_assert!(matches!(key.form, Form::TextOrTexts(_)), "`{name}` is of another form");
+        node.text_or_texts(&self.called(key), out)
+    }
+
+    /// A whole number within the range of the key's form.
+    pub fn integer(&mut self, name: &'static str, out: &mut Vec<Diagnostic>) -> Option<Spanned<u32>> {
+        let (key, (_, node)) = self.take(name)?;
+        let Form::Integer(least, most) = key.form else {
+            debug_assert!(false, "`{name}` is of another form");
+            return None;
+        };
+        node.integer(&self.called(key), least..=most, out)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, name: &'static str, out: &mut Vec<Diagnostic>) -> Option<Spanned<bool>> {
+        let (key, (_, node)) = self.take(name)?;
+        debug_assert!(matches!(key.form, Form::Boolean), "`{name}` is of another form");
+        node.boolean(&self.called(key), out)
+    }
+
+    fn called(&self, key: &Key) -> String {
+        format!("`{}{}`", self.shape.prefix, key.name)
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.shape.keys.iter().map(|key| key.name)
     }
 
     /// Whether a key that nobody knows was probably meant to be one of these.
     pub fn misspells(&self, keys: &[&str]) -> bool {
         self.entries.iter().any(|(name, _)| {
             let name = name.as_text().unwrap_or_default();
-            !self.known.contains(&name) && nearest(name, keys.iter().copied()).is_some()
+            self.shape.key(name).is_none() && nearest(name, keys.iter().copied()).is_some()
         })
     }
 
@@ -206,12 +276,14 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(name, _)| &name.span)
     }
 
-    /// Reports every key that is missing, and every one that was never asked for with the nearest that was. `not_yet`
-    /// are keys of the language that are refused by name.
+    /// Reports every key that is missing, and every one that the shape does not have with the nearest that it has.
+    /// `not_yet` are keys of the language that are refused by name.
     pub fn finish(mut self, not_yet_keys: &[&'static str], out: &mut Vec<Diagnostic>) {
+        // A key that is known and never read would be taken without a word.
+        debug_assert!(self.known().all(|key| self.asked.contains(&key)), "{}: {:?}", self.owner, self.asked);
         for (name, _) in self.entries {
             let key = name.as_text().unwrap_or_default();
-            if self.known.contains(&key) || self.refused.contains(&key) {
+            if self.shape.key(key).is_some() || self.refused.contains(&key) {
                 continue;
             }
             if not_yet_keys.contains(&key) {
@@ -221,19 +293,19 @@ impl<'n> Fields<'n> {
             let mut error = Diagnostic::error(&name.span, format!("unknown key `{key}` in {}", self.owner));
             error.code = Code::UnknownKey;
             error.label = "not known here".into();
-            error.help = suggestion(key, self.known.iter().copied());
+            error.help = suggestion(key, self.known());
             out.push(error);
             // What was probably meant is not missing too.
-            if let Some(meant) = nearest(key, self.known.iter().copied()) {
-                self.missing.retain(|(missing, _)| *missing != meant);
+            if let Some(meant) = nearest(key, self.known()) {
+                self.missing.retain(|missing| missing.name != meant);
             }
         }
-        for (key, example) in &self.missing {
+        for Key { name, example, .. } in &self.missing {
             out.push(
-                Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner))
-                    .label(format!("`{key}` is missing"))
+                Diagnostic::error(&self.place, format!("{} has no `{name}`", self.owner))
+                    .label(format!("`{name}` is missing"))
                     .code(Code::MissingKey)
-                    .help(format!("add `{key}: {example}`")),
+                    .help(format!("add `{name}: {example}`")),
             );
         }
     }
@@ -241,10 +313,11 @@ impl<'n> Fields<'n> {
     /// As [`Fields::finish`], of a file whose one key all else stands below: where that is missing the rest is not
     /// unknown for that.
     pub fn finish_file(mut self, out: &mut Vec<Diagnostic>) {
-        if let (Some((key, _)), false) = (self.missing.first(), self.misspells(&self.known)) {
-            let error = Diagnostic::error(&self.place, format!("{} has no `{key}`", self.owner));
-            let error = error.label(format!("`{key}` is missing")).code(Code::MissingKey);
-            out.push(error.help(format!("write `{key}:` above, and indent what is here below it")));
+        let known: Vec<&str> = self.known().collect();
+        if let (Some(Key { name, .. }), false) = (self.missing.first(), self.misspells(&known)) {
+            let error = Diagnostic::error(&self.place, format!("{} has no `{name}`", self.owner));
+            let error = error.label(format!("`{name}` is missing")).code(Code::MissingKey);
+            out.push(error.help(format!("write `{name}:` above, and indent what is here below it")));
             self.entries = &[];
             self.missing.clear();
         }

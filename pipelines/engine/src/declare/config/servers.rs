@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::super::Text;
+use super::super::shape::{COLUMN, Form, Key, Rule, Shape, VARIABLE};
 use super::Environment;
 use crate::source::Diagnostic;
 use crate::yaml::{Node, quoted};
@@ -86,6 +87,132 @@ pub struct CassandraConfig {
 /// The SASL mechanisms that need no more than a user and a password.
 const MECHANISMS: [&str; 3] = ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"];
 
+const USER: Key =
+    Key::optional("user", Form::Text, "headwater", "The user, who needs a password: `password` or `password_file`.");
+
+const PASSWORD: Key = Key::optional(
+    "password",
+    Form::Like(VARIABLE),
+    "\"${PASSWORD}\"",
+    "The environment variable that holds the password.",
+);
+
+const PASSWORD_FILE: Key =
+    Key::optional("password_file", Form::Text, "secrets/password", "The file that holds the password.");
+
+const CA_FILE: Key = Key::optional(
+    "ca_file",
+    Form::Text,
+    "secrets/ca.pem",
+    "The authority that signed the servers' certificates, in PEM; those that the system trusts unless given.",
+);
+
+const ONE_PASSWORD: Rule = Rule::AtMostOne(&["password", "password_file"]);
+
+const LOGIN: &[Rule] = &[Rule::Needs("user", &["password", "password_file"]), ONE_PASSWORD];
+
+pub(super) static KAFKA: Shape = Shape::new(
+    "How Kafka is reached.",
+    &[
+        Key::required("brokers", Form::Text, "\"${KAFKA_BROKERS}\"", "`host:port` of some brokers, comma-separated."),
+        CA_FILE,
+        Key::optional("tls", Form::Boolean, "true", "Whether with TLS: always with `user` or `ca_file`, else not."),
+        USER,
+        PASSWORD,
+        PASSWORD_FILE,
+        Key::optional("mechanism", Form::Word(&MECHANISMS), "SCRAM-SHA-512", "How the user logs in, of SASL."),
+        Key::optional(
+            "replication",
+            Form::Integer(1, 64),
+            "3",
+            "How many brokers keep each record of a topic that is made here; as the brokers have it unless given.",
+        ),
+    ],
+)
+.rules(LOGIN);
+
+pub(super) static REGISTRY: Shape = Shape::new(
+    "A registry of Confluent's API.",
+    &[
+        Key::required(
+            "url",
+            Form::Text,
+            "\"${SCHEMA_REGISTRY_URL}\"",
+            "Its address; several, comma-separated, where it has several.",
+        ),
+        CA_FILE,
+        USER,
+        PASSWORD,
+        PASSWORD_FILE,
+        Key::optional(
+            "token",
+            Form::Like(VARIABLE),
+            "\"${REGISTRY_TOKEN}\"",
+            "The environment variable that holds a bearer token.",
+        ),
+        Key::optional("token_file", Form::Text, "secrets/token", "The file that holds a bearer token."),
+    ],
+)
+.rules(&[Rule::Needs("user", &["password", "password_file"]), ONE_PASSWORD, Rule::AtMostOne(&["token", "token_file"])]);
+
+pub(super) static POSTGRES: Shape = Shape::new(
+    "How Postgres is reached.",
+    &[
+        Key::required(
+            "url",
+            Form::Text,
+            "\"${DATABASE_URL}\"",
+            "As libpq has it: `postgres://user@host:5432/database?sslmode=verify-full`.",
+        ),
+        PASSWORD,
+        PASSWORD_FILE,
+        Key::optional(
+            "schema",
+            COLUMN,
+            "headwater",
+            "The Postgres schema that holds the tables; `headwater` unless given. A store has one of its own.",
+        ),
+    ],
+)
+.rules(&[ONE_PASSWORD]);
+
+pub(super) static CASSANDRA: Shape = Shape::new(
+    "How Cassandra is reached.",
+    &[
+        Key::required(
+            "nodes",
+            Form::TextOrTexts(&Form::Text),
+            "[\"${CASSANDRA_NODE}\"]",
+            "`host:port` of some nodes.",
+        ),
+        Key::optional(
+            "keyspace",
+            COLUMN,
+            "headwater",
+            "The keyspace that holds the tables, which you make; `headwater` unless given. A store has one of its own.",
+        ),
+        Key::optional(
+            "datacenter",
+            Form::Text,
+            "dc1",
+            "The one nearby, whose quorums are asked. Left out where there is only one.",
+        ),
+        CA_FILE,
+        Key::optional("tls", Form::Boolean, "true", "Whether with TLS; with `ca_file` unless given."),
+        USER,
+        PASSWORD,
+        PASSWORD_FILE,
+        Key::optional(
+            "guard_days",
+            // The tables' tombstones are kept for ten days, which guards may not outlive.
+            Form::Integer(1, 10),
+            "7",
+            "How many days the guard of a row that is gone is kept; 7 unless given. No worker may be frozen for longer.",
+        ),
+    ],
+)
+.rules(LOGIN);
+
 impl Template {
     /// With the environment's values.
     ///
@@ -162,7 +289,7 @@ fn read_secret(
     environment: Environment<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Secret> {
-    let (direct, file) = (fields.entry(key), fields.optional(file_key));
+    let (direct, file) = (fields.entry(key), fields.get(file_key));
     if let (Some((name, _)), Some(_)) = (direct, file) {
         let error = Diagnostic::error(&name.span, format!("`{key}` and `{file_key}` say the same twice"));
         out.push(error.label("keep one of them"));
@@ -206,7 +333,7 @@ fn read_file(
     environment: Environment<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<PathBuf> {
-    let node = fields.optional(key)?;
+    let node = fields.get(key)?;
     super::read_path(node, &format!("`{key}`"), environment, out)
 }
 
@@ -217,14 +344,14 @@ impl KafkaConfig {
         environment: Environment<'_>,
         out: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let mut fields = node.fields("`kafka`", &key.span, out)?;
-        let brokers = fields.required("brokers", "\"${KAFKA_BROKERS}\"");
+        let mut fields = node.fields(&KAFKA, "`kafka`", &key.span, out)?;
+        let brokers = fields.get("brokers");
         let brokers = brokers.and_then(|node| read_address(node, "`brokers`", out));
         let ca_file = read_file(&mut fields, "ca_file", environment, out);
-        let tls = fields.optional("tls").and_then(|node| node.boolean("`tls`", out));
+        let tls = fields.boolean("tls", out);
         let login = read_login(&mut fields, environment, out);
-        let mechanism = fields.optional("mechanism").and_then(|node| node.text("`mechanism`", out));
-        let replication = fields.optional("replication").and_then(|node| node.integer("`replication`", 1..=64, out));
+        let mechanism = fields.get("mechanism").and_then(|node| node.text("`mechanism`", out));
+        let replication = fields.integer("replication", out);
         fields.finish(&[], out);
         if let Some(mechanism) = &mechanism
             && !MECHANISMS.contains(&mechanism.as_str())
@@ -250,8 +377,8 @@ impl RegistryServer {
         environment: Environment<'_>,
         out: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let mut fields = node.fields("`registry`", &key.span, out)?;
-        let url = fields.required("url", "\"${SCHEMA_REGISTRY_URL}\"");
+        let mut fields = node.fields(&REGISTRY, "`registry`", &key.span, out)?;
+        let url = fields.get("url");
         let url = url.and_then(|node| read_address(node, "`url`", out));
         let ca_file = read_file(&mut fields, "ca_file", environment, out);
         let login = read_login(&mut fields, environment, out);
@@ -272,11 +399,11 @@ impl PostgresConfig {
             let url = read_address(node, "`postgres`", out)?;
             return Some(Self { url, password: None, schema: "headwater".to_owned() });
         }
-        let mut fields = node.fields("`postgres`", &key.span, out)?;
-        let url = fields.required("url", "\"${DATABASE_URL}\"");
+        let mut fields = node.fields(&POSTGRES, "`postgres`", &key.span, out)?;
+        let url = fields.get("url");
         let url = url.and_then(|node| read_address(node, "`url`", out));
         let password = read_secret(&mut fields, ["password", "password_file"], environment, out);
-        let schema = fields.optional("schema").and_then(|node| node.text("`schema`", out));
+        let schema = fields.text("schema", out);
         fields.finish(&[], out);
         if let Some(schema) = &schema {
             super::check_name(schema, "Postgres schema", out);
@@ -293,19 +420,17 @@ impl CassandraConfig {
         environment: Environment<'_>,
         out: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let mut fields = node.fields("`cassandra`", &key.span, out)?;
-        let nodes = fields.required("nodes", "[\"${CASSANDRA_NODE}\"]");
-        let nodes = nodes.and_then(|node| node.text_or_texts("`nodes`", out));
+        let mut fields = node.fields(&CASSANDRA, "`cassandra`", &key.span, out)?;
+        let nodes = fields.text_or_texts("nodes", out);
         let nodes: Option<Vec<Template>> =
             nodes.and_then(|nodes| nodes.iter().map(|text| Template::read(text, out)).collect());
-        let keyspace = fields.optional("keyspace").and_then(|node| node.text("`keyspace`", out));
-        let datacenter = fields.optional("datacenter").and_then(|node| node.text("`datacenter`", out));
+        let keyspace = fields.text("keyspace", out);
+        let datacenter = fields.text("datacenter", out);
         let datacenter = datacenter.and_then(|text| Template::read(&text, out));
         let ca_file = read_file(&mut fields, "ca_file", environment, out);
-        let tls = fields.optional("tls").and_then(|node| node.boolean("`tls`", out));
+        let tls = fields.boolean("tls", out);
         let login = read_login(&mut fields, environment, out);
-        // The tables' tombstones are kept for ten days, which guards may not outlive.
-        let guard_days = fields.optional("guard_days").and_then(|node| node.integer("`guard_days`", 1..=10, out));
+        let guard_days = fields.integer("guard_days", out);
         fields.finish(&[], out);
         if let Some(keyspace) = &keyspace {
             super::check_name(keyspace, "keyspace", out);
