@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use headwater_engine::project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -107,7 +108,7 @@ impl Up {
         } else if !stop.is_cancelled() {
             let keys = serving.environment.keys()?;
             let token = token::sign(&keys, "alice", &["administrator".to_owned()], TOKEN_TTL)?;
-            out.line(next(&url, &token))?;
+            out.line(next(&serving.environment.project, &url, &token))?;
         }
         out.flush()
     }
@@ -157,7 +158,11 @@ async fn ready(serving: &Serving, stop: &CancellationToken) {
 }
 
 /// What to try next. Every line works when pasted.
-fn next(url: &str, token: &str) -> String {
+fn next(project: &Project, url: &str, token: &str) -> String {
+    let tries = match project.queries.iter().any(|query| query.name == "download_version") {
+        true => documents(url),
+        false => paths(project),
+    };
     format!(
         r#"Headwater is at {url}, described at {url}/docs. Ctrl-C ends it.
 Paste this in another terminal, in this folder:
@@ -165,7 +170,25 @@ Paste this in another terminal, in this folder:
   TOKEN={token}
   hw() {{ curl -s -w '\n' -H "Authorization: Bearer $TOKEN" "$@"; }}
 
-  # the documents, the latest change first
+{tries}"#
+    )
+}
+
+/// The commands and queries of any project, as comments.
+fn paths(project: &Project) -> String {
+    let commands = project.commands.iter().map(|command| {
+        let method = format!("{:?}", command.method).to_uppercase();
+        (method, command.path.to_string(), &command.name)
+    });
+    let queries = project.queries.iter().map(|query| ("GET".to_owned(), query.route.to_string(), &query.name));
+    let line = |(method, path, name): (String, String, &String)| format!("  # {name}: {method} {path}\n");
+    commands.chain(queries).map(line).collect()
+}
+
+/// The documents of this repository's own project.
+fn documents(url: &str) -> String {
+    format!(
+        r#"  # the documents, the latest change first
   hw '{url}/documents?size=5'
 
   # add one; a new version of it; the position of that, so that what follows reflects it

@@ -6,6 +6,7 @@ mod client;
 mod doctor;
 mod killed;
 mod metrics;
+mod new;
 mod project;
 mod servers;
 mod serving;
