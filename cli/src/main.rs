@@ -20,6 +20,8 @@ mod demo;
 mod doctor;
 mod explain;
 mod graph;
+mod json_schema;
+mod new;
 mod parked;
 mod produce;
 mod run;
@@ -47,7 +49,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     version,
     propagate_version = true,
     disable_help_subcommand = true,
-    after_help = "Start with `headwater check`, then `headwater test`, then `headwater up`.\n\
+    after_help = "Start with `headwater new`, or in a project with `headwater check`, then `headwater test`, then `headwater up`.\n\
                   Exit codes: 0 fine, 1 the answer is no (a check or a test failed), 2 wrong usage or environment, \
                   130 interrupted before it was done."
 )]
@@ -60,6 +62,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
     Check(check::Check),
     Test(test::Test),
     Explain(explain::Explain),
@@ -74,6 +77,7 @@ enum Command {
     Consume(consume::Consume),
     Token(token::Token),
     Schema(schema::Schema),
+    JsonSchema(json_schema::JsonSchema),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Bench(bench::Bench),
@@ -82,33 +86,38 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.global.json;
-    let answer = Context::new(cli.global).and_then(|context| run(cli.command, &context));
+    let answer = run(cli.command, cli.global);
     match answer {
         Ok(answer) => answer.into(),
         Err(failure) => failure.report(json),
     }
 }
 
-fn run(command: Command, context: &Context) -> Result<Answer, Failure> {
+fn run(command: Command, global: Global) -> Result<Answer, Failure> {
+    let json = global.json;
+    let context = || Context::new(global);
     match command {
-        Command::Check(check) => check.run(context),
-        Command::Test(test) if test.is_against() => block_on(test.run_against(context)),
-        Command::Test(test) => test.run(context),
-        Command::Explain(explain) => explain.run(context),
-        Command::Graph(graph) => graph.run(context),
-        Command::Token(token) => token.run(context),
-        Command::Up(up) => block_on(up.run(context)),
-        Command::Run(run) => block_on(run.run(context)),
-        Command::CommandApi(api) => block_on(api.run(context)),
-        Command::QueryApi(api) => block_on(api.run(context)),
-        Command::Status(status) => block_on(status.run(context)),
-        Command::Parked(parked) => block_on(parked.run(context)),
-        Command::Produce(produce) => block_on(produce.run(context)),
-        Command::Consume(consume) => block_on(consume.run(context)),
-        Command::Schema(schema) => block_on(schema.run(context)),
-        Command::Doctor(doctor) => block_on(doctor.run(context)),
-        Command::Demo(demo) => block_on(demo.run(context)),
-        Command::Bench(bench) => block_on(bench.run(context)),
+        // These need no project.
+        Command::New(new) => new.run(json),
+        Command::JsonSchema(schema) => schema.run(json),
+        Command::Check(check) => check.run(&context()?),
+        Command::Test(test) if test.is_against() => block_on(test.run_against(&context()?)),
+        Command::Test(test) => test.run(&context()?),
+        Command::Explain(explain) => explain.run(&context()?),
+        Command::Graph(graph) => graph.run(&context()?),
+        Command::Token(token) => token.run(&context()?),
+        Command::Up(up) => block_on(up.run(&context()?)),
+        Command::Run(run) => block_on(run.run(&context()?)),
+        Command::CommandApi(api) => block_on(api.run(&context()?)),
+        Command::QueryApi(api) => block_on(api.run(&context()?)),
+        Command::Status(status) => block_on(status.run(&context()?)),
+        Command::Parked(parked) => block_on(parked.run(&context()?)),
+        Command::Produce(produce) => block_on(produce.run(&context()?)),
+        Command::Consume(consume) => block_on(consume.run(&context()?)),
+        Command::Schema(schema) => block_on(schema.run(&context()?)),
+        Command::Doctor(doctor) => block_on(doctor.run(&context()?)),
+        Command::Demo(demo) => block_on(demo.run(&context()?)),
+        Command::Bench(bench) => block_on(bench.run(&context()?)),
     }
 }
 

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod killed;
 mod metrics;
+mod new;
 mod project;
 mod servers;
 mod serving;

@@ -27,6 +27,13 @@ impl Project {
         Self { folder, variables: Vec::new() }
     }
 
+    /// A folder without anything in it.
+    pub(crate) fn empty() -> Self {
+        // A folder's name is a project's where one is made in it.
+        let folder = tempfile::Builder::new().prefix("new-").tempdir().expect("a folder");
+        Self { folder, variables: Vec::new() }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

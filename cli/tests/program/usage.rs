@@ -50,6 +50,7 @@ fn a_project_is_found_from_a_folder_within() {
 fn every_command_has_help_with_an_example() {
     let project = Project::new();
     for command in [
+        "new",
         "check",
         "test",
         "explain",
@@ -64,6 +65,7 @@ fn every_command_has_help_with_an_example() {
         "consume",
         "token",
         "schema",
+        "json-schema",
         "doctor",
         "demo",
         "bench",

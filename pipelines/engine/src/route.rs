@@ -25,6 +25,11 @@ pub enum Segment {
 const RESERVED: [&str; 5] = ["live", "ready", "metrics", "docs", "openapi.json"];
 const MAX_SEGMENTS: usize = 16;
 
+/// Whether no template may begin with this word.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 impl Route {
     /// Reads a template, gathering everything that is wrong with it.
     pub fn parse(text: &Text) -> Result<Self, Vec<Diagnostic>> {
@@ -55,7 +60,7 @@ impl Route {
             errors.push(Diagnostic::error(&text.span, message).label("too long"));
         }
         if let Some(Segment::Word(first)) = segments.first()
-            && RESERVED.contains(&first.as_str())
+            && is_reserved(first)
         {
             let message = format!("`/{first}` is a path that Headwater serves itself");
             let error = Diagnostic::error(&text.span, message).label("taken");

@@ -100,7 +100,7 @@ static COMMAND: Shape = Shape::new(
             Form::Names(&SET),
             "{ order_id: new_id(), at: now() }",
             "Fields of the event that are computed: expressions over the body, the row of `on`, and `new_id()`, \
-             `actor()`, `now()`, `upload()`. No client can give them.",
+             `actor()`, `now()`, `upload()`.",
         ),
         Key::optional(
             "body",

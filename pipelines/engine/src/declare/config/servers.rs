@@ -116,7 +116,12 @@ pub(super) static KAFKA: Shape = Shape::new(
     &[
         Key::required("brokers", Form::Text, "\"${KAFKA_BROKERS}\"", "`host:port` of some brokers, comma-separated."),
         CA_FILE,
-        Key::optional("tls", Form::Boolean, "true", "Whether with TLS: always with `user` or `ca_file`, else not."),
+        Key::optional(
+            "tls",
+            Form::Boolean,
+            "true",
+            "Whether with TLS: always with `user`, and with `ca_file` unless given.",
+        ),
         USER,
         PASSWORD,
         PASSWORD_FILE,
