@@ -3,6 +3,9 @@
 //! Only views fed straight by events are cached across batches; derived rows are read anew in each (rule 9 of the
 //! Cassandra rules, kept on every store). What a cache holds is true only while its owner is the only writer, so it is
 //! emptied at any abort, lost reply or change of assignment.
+//!
+//! Without transactions, the memory by which repeats are dropped may have passed a record that another worker applied, while
+//! the position has not. That record is left out then, and the rows that it changed have to be read: they are not cached.
 
 use std::sync::Arc;
 
@@ -108,7 +111,15 @@ impl Cache {
     fn holds(&self, view: usize) -> bool {
         let view = &self.topology.views[view];
         let by_one = view.owner.is_some() || (self.in_parts && view.in_parts.is_some());
-        by_one && matches!(view.source, Source::Events(_) | Source::Seen(_))
+        by_one
+            && match &view.source {
+                Source::Events(source) => {
+                    let topic = &self.topology.topics[source.topic].topic;
+                    !(self.in_parts && topic.deduplicate.is_some())
+                }
+                Source::Seen(_) => true,
+                Source::Copy(_) | Source::Aggregate(_) => false,
+            }
     }
 
     /// Forgets a view whose partitions were deleted: the cache does not know their rows.

@@ -21,6 +21,7 @@ mod derived;
 pub(crate) mod reduce;
 mod seen;
 mod slots;
+mod unreadable;
 mod working;
 
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::batch::{Batch, Counts, Entry, Record};
-use crate::plan::{Source, Topology};
+use crate::plan::{AggregateSource, CopySource, Source, Topology};
 use crate::table::{Key, Row, RowPosition, ViewWrites};
 use apply::Kept;
 use working::Working;
@@ -205,6 +206,11 @@ impl Fold {
     fn touch(&mut self, view: usize) {
         let mut work = std::mem::take(&mut self.work[view]);
         let kept = Kept::new(&self.topology.views[view], self.in_parts);
+        if let Source::Copy(CopySource { view: read, .. }) | Source::Aggregate(AggregateSource { view: read, .. }) =
+            &kept.view.source
+        {
+            unreadable::check(&self.topology, kept.view, &self.work[*read].changes, &mut self.failures);
+        }
         match &self.topology.views[view].source {
             Source::Seen(source) => {
                 seen::touch(&self.topology.topics[source.topic], kept, source, &self.batch, &self.out, &mut work);

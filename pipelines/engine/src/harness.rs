@@ -8,6 +8,7 @@
 mod arrangement;
 mod cassandra;
 mod draw;
+mod drawn;
 mod matrix;
 mod mutation;
 mod report;
@@ -28,6 +29,8 @@ use crate::test::TestCase;
 use matrix::{Effort, Matrix};
 use schedule::Rules;
 
+pub use drawn::{Observed, Trial};
+pub use mutation::Mutation;
 pub use report::{Failure, Left, Verdict, compare, differs, parked};
 
 /// The reason of a parked event that did not fail itself.

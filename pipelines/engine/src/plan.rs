@@ -482,16 +482,31 @@ impl View {
     /// The name of the first column whose result no longer fits its type: an error of the read, since accumulators never
     /// fail. Such a column reads as null otherwise.
     pub fn overflowed(&self, row: &Row) -> Option<&str> {
-        let reducers: Vec<&Reducer> = match &self.source {
-            Source::Events(source) => source.reducers.iter().collect(),
-            Source::Aggregate(source) => source.reducers.iter().collect(),
+        let column = (0..self.table.columns.len()).find(|column| self.is_overflowed(row, *column))?;
+        Some(&self.table.columns[column].name)
+    }
+
+    /// Whether the result in this column no longer fits its type.
+    pub(crate) fn is_overflowed(&self, row: &Row, column: usize) -> bool {
+        self.reducer(column).is_some_and(|reducer| reducer.overflowed(&row.values[column], &row.state))
+    }
+
+    /// Whether the result in this column may come not to fit its type.
+    pub(crate) fn may_overflow(&self, column: usize) -> bool {
+        let exact = |reducer: &Reducer| matches!(reducer, Reducer::Sum { .. } | Reducer::Deviation { .. });
+        self.reducer(column).is_some_and(|reducer| match reducer {
+            Reducer::Computed(computed) => computed.parts.iter().any(|part| exact(&part.reducer)),
+            reducer => exact(reducer),
+        })
+    }
+
+    fn reducer(&self, column: usize) -> Option<&Reducer> {
+        let reducers = match &self.source {
+            Source::Events(source) => &source.reducers,
+            Source::Aggregate(source) => &source.reducers,
             Source::Copy(_) | Source::Seen(_) => return None,
         };
-        reducers.iter().enumerate().find_map(|(i, reducer)| {
-            let column = self.table.key_len() + i;
-            let overflowed = reducer.overflowed(&row.values[column], &row.state);
-            overflowed.then(|| self.table.columns[column].name.as_str())
-        })
+        reducers.get(column.checked_sub(self.table.key_len())?)
     }
 }
 

@@ -94,7 +94,7 @@ static QUERY: Shape = Shape::new(
         Key::optional("size", Form::Keys(&SIZE), "{ default: 50, max: 500 }", "How many rows a page has."),
         Key::optional(
             "sort",
-            Form::Any(&[Form::Text, Form::Texts(&Form::Text, 1)]),
+            Form::Any(&[Form::Text, Form::List(&Form::Text, 1)]),
             "[sold desc, product]",
             "The page's rows in another order than the clustering's: columns of the view, `desc` or not, nulls last. For \
              partitions of up to 10,000 rows.",

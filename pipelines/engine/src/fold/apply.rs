@@ -7,6 +7,7 @@ use headwater_schemas::ValueRef;
 
 use super::reduce::{self, Sign};
 use super::slots::{columns_read, elements, passes, put_element, slots};
+use super::unreadable::Watched;
 use super::working::{Change, Touch, Working};
 use super::{Out, position};
 use crate::batch::{Batch, Entry, key_value, unfit_for_key};
@@ -69,6 +70,7 @@ pub(super) fn touch_events(
 ) {
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
     let read = read_by_input(source, columns, |input| input.key.iter().chain(&input.filter));
+    let watched = Watched::of(topology, kept.view);
     let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
     let mut bump = Bump::new();
     for (record, entry) in batch.cell.borrow_dependent().entries.iter().enumerate() {
@@ -93,6 +95,12 @@ pub(super) fn touch_events(
             }
             bump.reset();
             let row = change.and_then(|change| change.new.as_deref());
+            if let (Some(watched), Some(row), Role::Create | Role::Change) = (&watched, row, input.role)
+                && let Err(problem) = watched.check(row)
+            {
+                failures.push((record, format!("view {}: {problem}", kept.table.name)));
+                continue;
+            }
             let at = At { record, partition, input: index as u32, element: 0 };
             let touched = if columns == 0 && input.is_plain() {
                 touch_event(kept, input, at, fields, &bump, work)
@@ -235,7 +243,7 @@ pub(super) fn events(
         let position = position(&batch.records()[record]);
         match event_on_row(kept, source, input, work, row, slots, &bump, position) {
             Ok(Applied::Changed { old, new }) if kept.view.has_dependents => {
-                work.changes.push(Change { record, old, new })
+                work.changed(row, Change { record, old, new });
             }
             Ok(Applied::Changed { .. } | Applied::Fenced) => {}
             Ok(Applied::Absent) => *absent += 1,

@@ -46,6 +46,8 @@ pub(super) struct WorkRow {
     pub(super) touched: Option<RowPosition>,
     /// It went with its partition and was not touched since.
     gone_with_partition: bool,
+    /// Its last change, by those of the view.
+    changed: Option<usize>,
 }
 
 /// One event, one change of the source view on its copies, or one of its contributions.
@@ -96,6 +98,19 @@ impl Working {
             row.current = row.stored.clone().filter(|row| !row.hidden);
             row.touched = None;
             row.gone_with_partition = false;
+            row.changed = None;
+        }
+    }
+
+    /// Says what became of a row. What one record does to it step by step is one change: nobody sees what is between.
+    pub(super) fn changed(&mut self, row: usize, change: Change) {
+        let last = &mut self.rows[row].changed;
+        match last.and_then(|last| self.changes.get_mut(last)).filter(|last| last.record == change.record) {
+            Some(last) => last.new = change.new,
+            None => {
+                *last = Some(self.changes.len());
+                self.changes.push(change);
+            }
         }
     }
 
@@ -131,6 +146,7 @@ impl Working {
             current: None,
             touched: None,
             gone_with_partition: false,
+            changed: None,
         });
         index.insert_unique(hash, (hash, row), |&(hash, _)| hash);
         if by_partition {
@@ -148,12 +164,16 @@ impl Working {
         encoded.into()
     }
 
-    /// Deletes a partition: every row of it that the batch works on, and in the store every other.
+    /// Deletes a partition: every row of it that the batch works on, and in the store every other. A row that the store has
+    /// from a later event was made after the deletion, which comes again: it stays.
     pub(super) fn delete_partition(&mut self, partition: &[u8], position: RowPosition) {
         let Some(partition) = self.partitions.get_mut(partition) else { return };
         partition.deleted = Some(position);
         for &row in &partition.rows {
             let row = &mut self.rows[row];
+            if row.reflects(position) {
+                continue;
+            }
             row.current = None;
             row.touched = Some(position);
             row.gone_with_partition = true;

@@ -132,8 +132,24 @@ fn arrangements(shuffles: u64) -> impl Iterator<Item = Arrangement> {
     whole.chain(poisoned).map(|(order, spread, poisoned)| Arrangement { order, spread, poisoned })
 }
 
+/// One log of these records, laid out as `choose` says: of so many possibilities, one from 0, the plainest first.
+pub(super) fn drawn(records: &[Numbered], topology: &Topology, choose: &mut dyn FnMut(usize) -> usize) -> Log {
+    let order = match choose(6) {
+        0 => Order::AsGiven,
+        1 => Order::KeyByKey,
+        2 => Order::KeysBackwards,
+        3 => Order::InTurns,
+        _ => Order::Shuffled(choose(1 << 16) as u64),
+    };
+    let spread = match choose(4) {
+        0 => Spread::Hashed,
+        partitions => Spread::Over(partitions as u32),
+    };
+    arranged(records, topology, Arrangement { order, spread, poisoned: false })
+}
+
 /// The records that producers would have written; partitions and offsets come later.
-fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<Numbered>, HarnessError> {
+pub(super) fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<Numbered>, HarnessError> {
     let mut records: Vec<Numbered> = Vec::new();
     for (index, event) in given.iter().enumerate() {
         let Some((topic, _)) = topology.topic(&event.topic.name) else { continue };

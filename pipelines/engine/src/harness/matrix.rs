@@ -36,8 +36,8 @@ impl Effort {
 /// The most crashes of a test, each at another step of the run in one batch.
 const CRASHES: usize = 500;
 
-const CUTS: [Cut; 3] = [Cut::OneEach, Cut::AllInOne, Cut::Uneven];
-const REPEATS: [Repeat; 3] = [Repeat::Never, Repeat::Each, Repeat::All];
+pub(super) const CUTS: [Cut; 3] = [Cut::OneEach, Cut::AllInOne, Cut::Uneven];
+pub(super) const REPEATS: [Repeat; 3] = [Repeat::Never, Repeat::Each, Repeat::All];
 
 /// A test's events on one topology.
 pub(super) struct Matrix {
@@ -55,9 +55,9 @@ pub(super) struct Matrix {
 
 /// What all stores and all logs must agree on.
 #[derive(Clone, PartialEq)]
-struct Seen {
+pub(super) struct Seen {
     left: Left,
-    parked: Vec<(usize, Option<String>)>,
+    pub(super) parked: Vec<(usize, Option<String>)>,
 }
 
 impl Matrix {
@@ -220,7 +220,7 @@ fn parked_differs(expected: &[(usize, Option<String>)], found: &[(usize, Option<
 }
 
 /// Without what differs between stores and logs: positions and hidden state.
-fn seen(ran: &Ran, log: &Log) -> Seen {
+pub(super) fn seen(ran: &Ran, log: &Log) -> Seen {
     let mut left = ran.left.clone();
     for row in left.rows.iter_mut().flatten() {
         row.state.clear();

@@ -17,6 +17,8 @@ pub(super) struct Ran {
     pub(super) parked: Vec<((usize, i32, i64), Option<String>)>,
     /// How many steps the first worker took.
     pub(super) steps: usize,
+    /// How often a worker stopped, of the faults that were to come.
+    pub(super) stopped: usize,
     /// A worker would not go on: the topic is another.
     pub(super) refused: bool,
     /// Two workers wrote different values under one timestamp.
@@ -88,6 +90,7 @@ pub(super) fn run<'r>(
             left,
             parked: Vec::new(),
             steps: 0,
+            stopped: 0,
             refused: false,
             contradicted: false,
             endless: false,
@@ -128,6 +131,7 @@ impl<'r> Timeline<'r> {
         let due = self.faults.as_slice().first().filter(|fault| fault.at == worker.steps && !worker.is_done());
         let Some(fault) = due.copied() else { return false };
         self.faults.next();
+        self.ran.stopped += 1;
         self.workers += 1;
         let task = Task { cut: fault.cut, repeat: Repeat::Never, doubts: None, ..self.task.clone() };
         let next = Worker::new(self.workers, task);

@@ -2,12 +2,12 @@
 //! tell.
 //!
 //! So a row is what the last record of its key says, all of it: its key is the topic's, each event makes the row and sets
-//! every column by `last`, and only `Tombstone` deletes. It must: a view that kept the row of a key that is deleted would lose
-//! it when it is folded anew, the records of that key being gone.
+//! every column by `last`, and only `Tombstone` deletes. The view reads all of them: a record of an event that it does not
+//! read replaces the one that made the row, and so does a record without a value.
 
 use super::compile::Context;
-use super::{EventSource, Reducer, Role, Source, View};
-use crate::declare::{ColumnsDecl, ViewDecl};
+use super::{EventInput, EventSource, Reducer, Role, Source, View};
+use crate::declare::{ColumnsDecl, TOMBSTONE, ViewDecl};
 use crate::source::Span;
 
 /// Says what depends on records that may be gone.
@@ -26,12 +26,22 @@ pub(super) fn check(cx: &mut Context, decl: &ViewDecl, view: &View) {
         let what = format!("the key of view `{}` is not the topic's", decl.name.value);
         refuse(&decl.key.span, &what, "a row may lose the records that made it", &help);
     }
-    let mut tombstones = source.inputs.get(topic.events.len()).into_iter().flatten();
-    // It has its key only, so it can but delete.
-    if !tombstones.any(|tombstone| tombstone.is_plain()) {
-        let what = format!("view `{}` keeps the row of a key that is deleted", decl.name.value);
-        let help = "add `Tombstone` to `from:` and to `delete_when:`";
-        refuse(&decl.name.span, &what, "gone once it is folded anew", help);
+    let unread = source.inputs.iter().position(Vec::is_empty);
+    if let Some(event) = unread {
+        let name = topic.events.get(event).map_or(TOMBSTONE, |event| &event.name);
+        let help = match name {
+            TOMBSTONE => "list `Tombstone` in `from` and in `delete_when`, and the events in `create_when`".to_owned(),
+            name => format!("list `{name}` in `from`, too"),
+        };
+        let what = format!("view `{}` does not read `{name}`", decl.name.value);
+        let place = decl.from.first().map_or(&decl.name.span, |from| &from.source.span);
+        refuse(place, &what, "its record may be all that is left of a key", &help);
+    }
+    if let Some(deleting) = source.inputs.get(topic.events.len()).filter(|inputs| !inputs.is_empty())
+        && !deleting.iter().any(EventInput::is_plain)
+    {
+        let what = format!("a condition on `{TOMBSTONE}` keeps rows of keys that are deleted");
+        refuse(&decl.name.span, &what, "gone once it is folded anew", "let every record without a value delete");
     }
     for (event, inputs) in source.inputs.iter().enumerate() {
         let name = topic.events.get(event).map(|event| event.name.as_str());

@@ -78,6 +78,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &Inpu
     let mut state = Vec::new();
     let owned = owner.is_some() || draft.doubtful;
     let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owned, &mut state);
+    check_creations(cx, &draft, owner.as_ref());
     check_deletions(cx, &draft, owner.as_ref());
     columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
@@ -495,6 +496,22 @@ fn reads_with(cx: &Context, draft: &Draft, ast: &Ast) -> bool {
         With::Unknown => true,
         With::None => false,
     }
+}
+
+/// Whether a shared row is there yet is not for one of its partitions to say: an event that changes rows and makes none would
+/// count or not, as partitions interleave.
+fn check_creations(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
+    let Some(place) = draft.decl.create_when.first() else { return };
+    let changes = draft.events.iter().find(|fed| fed.role == Role::Change);
+    let (None, Some(changes), false) = (owner, changes, draft.doubtful) else { return };
+    // Of a view that also deletes, that is what is wrong.
+    if !draft.decl.delete_when.is_empty() {
+        return;
+    }
+    let (name, event) = (&draft.decl.name.value, changes.alias.as_ref().unwrap_or(&changes.name));
+    let message = format!("whether `{event}` finds a row of view `{name}` depends on how partitions interleave");
+    let help = "leave `create_when` out, or put the topic's key into the view's key".to_owned();
+    cx.error(&place.span, message, "the rows are shared by many partitions", Some(help));
 }
 
 /// What deletions may not do.

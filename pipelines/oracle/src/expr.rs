@@ -1,0 +1,349 @@
+//! Expressions: what they say, what they are worth, and how they are written.
+
+use std::cmp::Ordering;
+
+use num_bigint::BigInt;
+
+use crate::value::{Type, Value, divided, fits, power};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// A field, a path or a column: the name under which it stands in [`Names`].
+    Name(String),
+    Literal(Value),
+    Negate(Box<Expr>, Type),
+    /// Of the operands' result type, which is what bounds it.
+    Arithmetic(Operator, Box<Expr>, Box<Expr>, Type),
+    Compare(Comparison, Box<Expr>, Box<Expr>),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Not(Box<Expr>),
+    IsNull(Box<Expr>),
+    IsDistinct(Box<Expr>, Box<Expr>),
+    Coalesce(Box<Expr>, Box<Expr>),
+    /// The first where it is not the second.
+    NullIf(Box<Expr>, Box<Expr>),
+    /// Where the condition holds, and else.
+    Case(Box<Expr>, Box<Expr>, Box<Expr>),
+    Concat(Box<Expr>, Box<Expr>),
+    Upper(Box<Expr>),
+    Length(Box<Expr>),
+    /// To its start: `hour`, `day` or `month`.
+    Truncate(&'static str, Box<Expr>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    Unequal,
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+/// Why an event cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    DivisionByZero,
+    OutOfRange,
+    /// A sum was read that does not fit its type.
+    Unreadable,
+    NullInKey,
+}
+
+/// What names stand for.
+pub type Names = Vec<(String, Value)>;
+
+pub type Evaluated = Result<Value, Mistake>;
+
+impl Expr {
+    pub fn name(name: impl Into<String>) -> Self {
+        Expr::Name(name.into())
+    }
+
+    pub fn evaluate(&self, names: &Names) -> Evaluated {
+        let of = |expr: &Expr| expr.evaluate(names);
+        match self {
+            Expr::Name(name) => named(name, names),
+            Expr::Literal(value) => Ok(value.clone()),
+            Expr::Negate(of, ty) => negated(of.evaluate(names)?, ty),
+            Expr::Arithmetic(operator, left, right, ty) => arithmetic(*operator, &of(left)?, &of(right)?, ty),
+            Expr::Compare(comparison, left, right) => Ok(match (of(left)?, of(right)?) {
+                (Value::Null, _) | (_, Value::Null) => Value::Null,
+                (left, right) => Value::Boolean(comparison.holds(left.compare(&right))),
+            }),
+            // What decides is not asked twice: behind a false, nothing else of an `and` is looked at.
+            Expr::And(left, right) => match of(left)? {
+                Value::Boolean(false) => Ok(Value::Boolean(false)),
+                left => Ok(both(left, of(right)?)),
+            },
+            Expr::Or(left, right) => match of(left)? {
+                Value::Boolean(true) => Ok(Value::Boolean(true)),
+                left => Ok(not(both(not(left), not(of(right)?)))),
+            },
+            Expr::Not(condition) => Ok(not(of(condition)?)),
+            Expr::IsNull(of) => Ok(Value::Boolean(of.evaluate(names)?.is_null())),
+            Expr::IsDistinct(left, right) => Ok(Value::Boolean(!same(&of(left)?, &of(right)?))),
+            Expr::Coalesce(first, second) => match of(first)? {
+                Value::Null => of(second),
+                found => Ok(found),
+            },
+            Expr::NullIf(first, second) => {
+                let (first, second) = (of(first)?, of(second)?);
+                Ok(if !first.is_null() && same(&first, &second) { Value::Null } else { first })
+            }
+            Expr::Case(condition, then, otherwise) => match of(condition)? {
+                Value::Boolean(true) => of(then),
+                _ => of(otherwise),
+            },
+            Expr::Concat(left, right) => Ok(match (of(left)?, of(right)?) {
+                (Value::Text(left), Value::Text(right)) => Value::Text(left + &right),
+                _ => Value::Null,
+            }),
+            Expr::Upper(text) => Ok(match of(text)? {
+                Value::Text(text) => Value::Text(text.to_uppercase()),
+                other => other,
+            }),
+            Expr::Length(text) => Ok(match of(text)? {
+                Value::Text(text) => Value::Whole(text.chars().count() as i64),
+                other => other,
+            }),
+            Expr::Truncate(unit, time) => Ok(match of(time)? {
+                Value::Time(seconds) => Value::Time(truncated(unit, seconds)),
+                other => other,
+            }),
+        }
+    }
+
+    /// The names that it reads.
+    pub fn reads(&self) -> Vec<String> {
+        let found = std::cell::RefCell::new(Vec::new());
+        self.written(&|name| {
+            found.borrow_mut().push(name.to_owned());
+            String::new()
+        });
+        found.into_inner()
+    }
+
+    /// Whether the condition holds: neither false nor null.
+    pub fn holds(&self, names: &Names) -> Result<bool, Mistake> {
+        Ok(self.evaluate(names)? == Value::Boolean(true))
+    }
+
+    /// The expression as it is declared; `name` gives how a name is written here.
+    pub fn written(&self, name: &dyn Fn(&str) -> String) -> String {
+        let of = |expr: &Expr| expr.written(name);
+        match self {
+            Expr::Name(own) => name(own),
+            Expr::Literal(value) => literal(value),
+            Expr::Negate(of, _) => format!("(-{})", of.written(name)),
+            Expr::Arithmetic(operator, left, right, _) => format!("({} {} {})", of(left), operator.symbol(), of(right)),
+            Expr::Compare(comparison, left, right) => format!("({} {} {})", of(left), comparison.symbol(), of(right)),
+            Expr::And(left, right) => format!("({} and {})", of(left), of(right)),
+            Expr::Or(left, right) => format!("({} or {})", of(left), of(right)),
+            Expr::Not(condition) => format!("(not {})", of(condition)),
+            Expr::IsNull(of) => format!("({} is null)", of.written(name)),
+            Expr::IsDistinct(left, right) => format!("({} is distinct from {})", of(left), of(right)),
+            Expr::Coalesce(first, second) => format!("coalesce({}, {})", of(first), of(second)),
+            Expr::NullIf(first, second) => format!("nullif({}, {})", of(first), of(second)),
+            Expr::Case(condition, then, otherwise) => {
+                format!("case when {} then {} else {} end", of(condition), of(then), of(otherwise))
+            }
+            Expr::Concat(left, right) => format!("({} || {})", of(left), of(right)),
+            Expr::Upper(text) => format!("upper({})", of(text)),
+            Expr::Length(text) => format!("length({})", of(text)),
+            Expr::Truncate(unit, time) => format!("date_trunc('{unit}', {})", of(time)),
+        }
+    }
+}
+
+impl Operator {
+    fn symbol(self) -> &'static str {
+        match self {
+            Operator::Add => "+",
+            Operator::Subtract => "-",
+            Operator::Multiply => "*",
+            Operator::Divide => "/",
+            Operator::Remainder => "%",
+        }
+    }
+
+    /// The type of the result; None where it would have too many digits after the point.
+    pub fn result(self, left: &Type, right: &Type) -> Option<Type> {
+        let scale = |ty: &Type| if let Type::Decimal(scale) = ty { *scale } else { 0 };
+        let (a, b) = (scale(left), scale(right));
+        let decimal = |scale| (scale <= 38).then_some(Type::Decimal(scale));
+        match (left, right, self) {
+            (Type::Int, Type::Int, _) => Some(Type::Int),
+            (Type::Int | Type::Long, Type::Int | Type::Long, _) => Some(Type::Long),
+            (_, _, Operator::Multiply) => decimal(a + b),
+            (_, _, Operator::Divide) => decimal(a.max(6)),
+            _ => decimal(a.max(b)),
+        }
+    }
+}
+
+impl Comparison {
+    pub const ALL: [Comparison; 6] = [
+        Comparison::Equal,
+        Comparison::Unequal,
+        Comparison::Less,
+        Comparison::AtMost,
+        Comparison::More,
+        Comparison::AtLeast,
+    ];
+
+    fn symbol(self) -> &'static str {
+        match self {
+            Comparison::Equal => "=",
+            Comparison::Unequal => "<>",
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::More => ">",
+            Comparison::AtLeast => ">=",
+        }
+    }
+
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Comparison::Equal => order.is_eq(),
+            Comparison::Unequal => order.is_ne(),
+            Comparison::Less => order.is_lt(),
+            Comparison::AtMost => order.is_le(),
+            Comparison::More => order.is_gt(),
+            Comparison::AtLeast => order.is_ge(),
+        }
+    }
+}
+
+fn named(name: &str, names: &Names) -> Evaluated {
+    match names.iter().find(|(own, _)| own == name) {
+        Some((_, Value::Unreadable)) => Err(Mistake::Unreadable),
+        Some((_, value)) => Ok(value.clone()),
+        None => unreachable!("`{name}` is none of {names:?}"),
+    }
+}
+
+/// Null and null are the same.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Null, other) | (other, Value::Null) => other.is_null(),
+        (left, right) => left.compare(right).is_eq(),
+    }
+}
+
+fn not(value: Value) -> Value {
+    match value {
+        Value::Boolean(value) => Value::Boolean(!value),
+        other => other,
+    }
+}
+
+/// A false decides; else a null leaves it open.
+fn both(left: Value, right: Value) -> Value {
+    match (left, right) {
+        (Value::Boolean(false), _) | (_, Value::Boolean(false)) => Value::Boolean(false),
+        (Value::Boolean(true), Value::Boolean(true)) => Value::Boolean(true),
+        _ => Value::Null,
+    }
+}
+
+/// The least whole number has no positive one beside it.
+fn negated(value: Value, ty: &Type) -> Evaluated {
+    arithmetic(Operator::Subtract, &Value::Whole(0), &value, ty)
+}
+
+fn truncated(unit: &str, seconds: u32) -> u32 {
+    match unit {
+        "hour" => seconds - seconds % 3600,
+        "day" => seconds - seconds % 86_400,
+        // All times are of one month.
+        _ => 0,
+    }
+}
+
+/// Exact, in numbers without end; then it fits or not.
+fn arithmetic(operator: Operator, left: &Value, right: &Value, ty: &Type) -> Evaluated {
+    let (Some((a, a_scale)), Some((b, b_scale))) = (left.exact(), right.exact()) else { return Ok(Value::Null) };
+    let scale = if let Type::Decimal(scale) = ty { *scale } else { 0 };
+    let common = a_scale.max(b_scale);
+    let (a_wide, b_wide) = (&a * power(common - a_scale), &b * power(common - b_scale));
+    let zero = BigInt::from(0);
+    let digits = match operator {
+        Operator::Add => a_wide + b_wide,
+        Operator::Subtract => a_wide - b_wide,
+        Operator::Multiply => a * b,
+        Operator::Divide | Operator::Remainder if b == zero => return Err(Mistake::DivisionByZero),
+        // BigInt's division and remainder go towards zero, as Postgres's do.
+        Operator::Divide if matches!(ty, Type::Decimal(_)) => divided(&(a_wide * power(scale)), &b_wide),
+        Operator::Divide => a_wide / b_wide,
+        Operator::Remainder => a_wide % b_wide,
+    };
+    let whole = |least: i64, greatest: i64| match i64::try_from(&digits) {
+        Ok(n) if (least..=greatest).contains(&n) => Ok(Value::Whole(n)),
+        _ => Err(Mistake::OutOfRange),
+    };
+    match ty {
+        Type::Int => whole(i32::MIN.into(), i32::MAX.into()),
+        Type::Long => whole(i64::MIN, i64::MAX),
+        _ if fits(&digits) => Ok(Value::Decimal(digits, scale)),
+        _ => Err(Mistake::OutOfRange),
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Boolean(value) => value.to_string(),
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Whole(n) => n.to_string(),
+        Value::Decimal(digits, scale) => crate::value::decimal_text(digits, *scale),
+        Value::Time(_) => {
+            let text = value.to_json().as_str().unwrap_or_default().replace('T', " ").replace('Z', "");
+            format!("timestamp '{text}'")
+        }
+        other => unreachable!("{other:?} is no literal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(n: i64) -> Box<Expr> {
+        Box::new(Expr::Literal(Value::Whole(n)))
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_mistake() {
+        let of = |operator, a, b| Expr::Arithmetic(operator, whole(a), whole(b), Type::Int).evaluate(&Names::new());
+        assert_eq!(of(Operator::Divide, -7, 2), Ok(Value::Whole(-3)));
+        assert_eq!(of(Operator::Remainder, -7, 2), Ok(Value::Whole(-1)));
+        assert_eq!(of(Operator::Divide, 7, 0), Err(Mistake::DivisionByZero));
+        assert_eq!(of(Operator::Divide, i32::MIN.into(), -1), Err(Mistake::OutOfRange));
+        assert_eq!(of(Operator::Remainder, i32::MIN.into(), -1), Ok(Value::Whole(0)));
+        assert_eq!(of(Operator::Add, i32::MAX.into(), 1), Err(Mistake::OutOfRange));
+    }
+
+    #[test]
+    fn a_null_is_not_known() {
+        let (null, yes, no) = (Value::Null, Value::Boolean(true), Value::Boolean(false));
+        let of = |left: &Value, right: &Value| {
+            let operands = || (Box::new(Expr::Literal(left.clone())), Box::new(Expr::Literal(right.clone())));
+            let ((a, b), (c, d)) = (operands(), operands());
+            [Expr::And(a, b), Expr::Or(c, d)].map(|expr| expr.evaluate(&Names::new()).unwrap())
+        };
+        assert_eq!(of(&null, &no), [no.clone(), null.clone()]);
+        assert_eq!(of(&yes, &null), [null.clone(), yes.clone()]);
+        assert_eq!(of(&null, &null), [null.clone(), null]);
+    }
+}

@@ -1,0 +1,169 @@
+//! Columns: reducers, and expressions over them, of the kinds that the rows may have.
+
+use crate::choice::Choices;
+use crate::expr::{Expr, Operator};
+use crate::topology::{Argument, Column, Field, Kind, Reducer};
+use crate::value::{Type, Value};
+
+use super::exprs;
+
+/// What feeds the rows of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    Owned,
+    Shared,
+    Derived,
+}
+
+const ANY_ROWS: [Kind; 5] =
+    [Kind::Count, Kind::Sum, Kind::Average, Kind::Deviation { sample: true, root: true }, Kind::Sum];
+const DEVIATIONS: [Kind; 4] = [
+    Kind::Deviation { sample: true, root: true },
+    Kind::Deviation { sample: false, root: true },
+    Kind::Deviation { sample: true, root: false },
+    Kind::Deviation { sample: false, root: false },
+];
+const OF_EVENTS: [Kind; 7] =
+    [Kind::Last, Kind::Least, Kind::Greatest, Kind::First, Kind::Distinct, Kind::Set, Kind::Top(2)];
+
+/// At least one reducer.
+pub(super) fn reducers(
+    choices: &mut Choices,
+    scope: &[Field],
+    changing: &[usize],
+    rows: Rows,
+) -> Vec<(String, Column)> {
+    choices.more(1, 4, |choices, place| {
+        let column = match rows == Rows::Owned && choices.rarely(6) {
+            true => computed(choices, scope, changing),
+            false => Column::Reducer(reducer(choices, scope, changing, rows)),
+        };
+        (format!("c{place}"), column)
+    })
+}
+
+/// What a column holds.
+pub(super) fn shown(name: &str, column: &Column, ty_of: &dyn Fn(&Expr) -> Option<Type>) -> Option<Field> {
+    let ty = match column {
+        Column::Reducer(reducer) => reducer.result(),
+        Column::Computed(reducers, expr) => {
+            let parts: Vec<Field> = parts(reducers);
+            type_of(expr, &parts)?
+        }
+        Column::Plain(expr) => ty_of(expr)?,
+    };
+    Some(Field { name: name.to_owned(), ty, nullable: true })
+}
+
+/// The type of an expression over these.
+pub(super) fn type_of(expr: &Expr, scope: &[Field]) -> Option<Type> {
+    match expr {
+        Expr::Name(name) => scope.iter().find(|field| field.name == *name).map(|field| field.ty.clone()),
+        Expr::Arithmetic(_, _, _, ty) | Expr::Negate(_, ty) => Some(ty.clone()),
+        Expr::Literal(_) => None,
+        Expr::Coalesce(first, _) | Expr::NullIf(first, _) | Expr::Case(_, first, _) => type_of(first, scope),
+        Expr::Concat(..) | Expr::Upper(_) => Some(Type::Text),
+        Expr::Length(_) => Some(Type::Int),
+        Expr::Truncate(..) => Some(Type::Time),
+        _ => Some(Type::Boolean),
+    }
+}
+
+fn parts(reducers: &[Reducer]) -> Vec<Field> {
+    let part = |(i, reducer): (usize, &Reducer)| Field { name: format!("#{i}"), ty: reducer.result(), nullable: true };
+    reducers.iter().enumerate().map(part).collect()
+}
+
+/// An expression over reducers.
+fn computed(choices: &mut Choices, scope: &[Field], changing: &[usize]) -> Column {
+    let reducers = choices.more(1, 3, |choices, _| reducer(choices, scope, changing, Rows::Owned));
+    match exprs::any(choices, &parts(&reducers), &|ty| ty.is_scalar()) {
+        Some(typed) => Column::Computed(reducers, typed.expr),
+        None => Column::Reducer(count()),
+    }
+}
+
+fn count() -> Reducer {
+    Reducer { kind: Kind::Count, argument: Argument::None, ty: Type::Long, filter: None, order: None }
+}
+
+fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
+    let kind = kind(choices, rows);
+    let filter = choices.rarely(5).then(|| exprs::condition(choices, scope)).flatten();
+    if kind == Kind::Count && choices.below(2) == 0 {
+        return Reducer { filter, ..count() };
+    }
+    let order = order(choices, scope, kind, rows);
+    if kind.goes_by_order() && rows == Rows::Shared && order.is_none() {
+        return Reducer { filter, ..count() };
+    }
+    let allowed = |ty: &Type| match kind {
+        Kind::Last | Kind::First => true,
+        Kind::Sum | Kind::Average => ty.is_exact() || (*ty == Type::Double && rows == Rows::Owned),
+        Kind::Deviation { .. } => ty.is_exact(),
+        _ => ty.is_scalar(),
+    };
+    if choices.rarely(5)
+        && let Some((argument, ty)) = by_alias(choices, scope, changing, &allowed)
+    {
+        return Reducer { kind, argument, ty, filter, order };
+    }
+    match exprs::any(choices, scope, &allowed) {
+        Some(typed) => Reducer { kind, argument: Argument::Same(typed.expr), ty: typed.ty, filter, order },
+        None => Reducer { filter, ..count() },
+    }
+}
+
+fn kind(choices: &mut Choices, rows: Rows) -> Kind {
+    let of_events = rows != Rows::Derived && choices.below(3) > 0;
+    let kind = match of_events {
+        true => choices.one_of(&OF_EVENTS),
+        false => choices.one_of(&ANY_ROWS),
+    };
+    match kind {
+        Kind::Deviation { .. } => choices.one_of(&DEVIATIONS),
+        Kind::Top(_) => Kind::Top(1 + choices.below(3)),
+        Kind::Set if rows == Rows::Owned && choices.below(2) == 0 => Kind::List,
+        kind => kind,
+    }
+}
+
+/// By the time that the event carries: on a shared row always, on others at times.
+fn order(choices: &mut Choices, scope: &[Field], kind: Kind, rows: Rows) -> Option<Expr> {
+    let time = scope.iter().find(|field| field.name == "at")?;
+    let may = matches!(kind, Kind::Last | Kind::First) && rows != Rows::Derived;
+    (may && (rows == Rows::Shared || choices.rarely(4))).then(|| Expr::name(&time.name))
+}
+
+/// An argument for one alias or another, of one type.
+fn by_alias(
+    choices: &mut Choices,
+    scope: &[Field],
+    changing: &[usize],
+    allowed: &dyn Fn(&Type) -> bool,
+) -> Option<(Argument, Type)> {
+    let is_own = |field: &&Field| allowed(&field.ty) && !field.name.contains('.') && !field.name.starts_with('_');
+    let fields: Vec<&Field> = scope.iter().filter(is_own).collect();
+    if fields.is_empty() {
+        return None;
+    }
+    let field = choices.one_of(&fields);
+    let least = choices.below(changing.len());
+    let mut arguments = Vec::new();
+    for (place, alias) in changing.iter().enumerate() {
+        let name = Box::new(Expr::name(&field.name));
+        let expr = match (choices.below(2), &field.ty) {
+            (1, Type::Int | Type::Long) => {
+                let one = Expr::Literal(Value::Whole(1));
+                Expr::Arithmetic(Operator::Add, name, one.into(), field.ty.clone())
+            }
+            (1, Type::Decimal(_)) => Expr::Negate(name, field.ty.clone()),
+            (1, Type::Text) => Expr::Upper(name),
+            _ => *name,
+        };
+        if place >= least {
+            arguments.push((*alias, expr));
+        }
+    }
+    Some((Argument::Each(arguments), field.ty.clone()))
+}

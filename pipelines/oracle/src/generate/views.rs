@@ -1,0 +1,310 @@
+//! Views over events and over views, of every form that the language has.
+
+use super::columns::{Rows, reducers, shown, type_of};
+use super::{CHANGED, GONE, MADE, exprs};
+use crate::choice::Choices;
+use crate::expr::Expr;
+use crate::topology::{Alias, Argument, Column, Field, Kind, Reducer, Topology, View};
+use crate::value::{Type, line_fields};
+
+/// What other views may do with one.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// All columns, the key's first.
+    columns: Vec<Field>,
+    key: usize,
+    /// Its old and new rows are known.
+    readable: bool,
+    /// Each of its events has one row, which stands beside that event.
+    beside: bool,
+}
+
+pub(super) fn view(choices: &mut Choices, topology: &Topology, made: &[Shape]) -> (View, Shape) {
+    let which = |is: fn(&Shape) -> bool| (0..made.len()).filter(|view| is(&made[*view])).collect::<Vec<_>>();
+    let (readable, beside) = (which(|shape| shape.readable), which(|shape| shape.beside));
+    let of_events = match choices.below(6) {
+        1 if !readable.is_empty() => return copy(choices, topology, made, choose(&readable)),
+        2 | 3 if !readable.is_empty() => return aggregate(choices, topology, made, choose(&readable)),
+        4 if !beside.is_empty() && !topology.compacted => return standing_beside(choices, topology, made, &beside),
+        5 => false,
+        _ => true,
+    };
+    if topology.compacted { of_last_records(choices, topology) } else { over_events(choices, topology, of_events) }
+}
+
+/// The newest: chains grow.
+fn choose(views: &[usize]) -> usize {
+    views.last().copied().unwrap_or_default()
+}
+
+fn name(topology: &Topology) -> String {
+    format!("v{}", topology.views.len())
+}
+
+fn listed(event: usize) -> Alias {
+    Alias { name: None, event, renames: Vec::new(), filter: None, each: None }
+}
+
+/// What feeds a view of events.
+struct Feed {
+    aliases: Vec<Alias>,
+    create_when: Vec<usize>,
+    delete_when: Vec<usize>,
+}
+
+impl Feed {
+    fn changing(&self) -> Vec<usize> {
+        (0..self.aliases.len()).filter(|alias| !self.delete_when.contains(alias)).collect()
+    }
+
+    /// The names that mean something under every alias that makes or changes rows.
+    fn scope(&self, topology: &Topology) -> Vec<Field> {
+        let mut scopes = self.changing().into_iter().map(|alias| names(topology, &self.aliases[alias]));
+        let first = scopes.next().unwrap_or_default();
+        scopes.fold(first, |common, other| common.into_iter().filter(|field| other.contains(field)).collect())
+    }
+}
+
+/// What expressions under an alias of an event may read.
+fn names(topology: &Topology, alias: &Alias) -> Vec<Field> {
+    let mut names = own_names(topology, alias.event, alias.each.is_some());
+    names.push(Field { name: "_event".to_owned(), ty: Type::Text, nullable: false });
+    names.extend(alias.renames.iter().map(|(new, _)| Field { name: new.clone(), ty: Type::Text, nullable: true }));
+    names
+}
+
+fn own_names(topology: &Topology, event: usize, each: bool) -> Vec<Field> {
+    let mut names = topology.fields(event).to_vec();
+    names.extend(if each { line_names() } else { Vec::new() });
+    names
+}
+
+fn line_names() -> Vec<Field> {
+    let of_line = |(name, ty)| Field { name: format!("line.{name}"), ty, nullable: name != "p" };
+    line_fields().map(of_line).to_vec()
+}
+
+fn feed(choices: &mut Choices, topology: &Topology, owned: bool) -> Feed {
+    let mut aliases = match choices.below(3) {
+        0 => vec![listed(MADE)],
+        1 => vec![listed(MADE), listed(CHANGED)],
+        _ => {
+            let rename = !owned && choices.below(2) == 0;
+            choices.more(1, 3, |choices, place| alias(choices, topology, place, rename))
+        }
+    };
+    let changing: Vec<usize> = (0..aliases.len()).collect();
+    let (mut create_when, mut delete_when) = (Vec::new(), Vec::new());
+    if owned && choices.below(2) == 1 {
+        create_when = if choices.below(3) == 2 { changing } else { vec![0] };
+        let tombstone = topology.tombstone();
+        let deleting = choices.one_of(&[vec![GONE], vec![tombstone], vec![GONE, tombstone], vec![]]);
+        for event in deleting {
+            delete_when.push(aliases.len());
+            let name = aliases[0].name.as_ref().map(|_| format!("x{}", aliases.len()));
+            let filter = None;
+            aliases.push(Alias { name, filter, ..listed(event) });
+        }
+    }
+    Feed { aliases, create_when, delete_when }
+}
+
+/// A part of an event, under a name.
+fn alias(choices: &mut Choices, topology: &Topology, place: usize, rename: bool) -> Alias {
+    let event = choices.one_of(&[MADE, CHANGED]);
+    let fields = topology.fields(event);
+    let each = fields.iter().any(|field| field.ty == Type::Lines) && choices.below(2) == 0;
+    let own = own_names(topology, event, each);
+    let filter = choices.rarely(3).then(|| exprs::condition(choices, &own)).flatten();
+    let texts: Vec<&Field> =
+        own.iter().filter(|field| field.ty == Type::Text && !topology.key.contains(field)).collect();
+    let renames = match rename && !texts.is_empty() {
+        true => vec![("who".to_owned(), choices.one_of(&texts).name.clone())],
+        false => Vec::new(),
+    };
+    let each = each.then(|| "lines".to_owned());
+    Alias { name: Some(format!("a{place}")), event, renames, filter, each }
+}
+
+fn topic_key(topology: &Topology) -> Vec<(String, Expr)> {
+    topology.key.iter().map(|field| (field.name.clone(), Expr::name(&field.name))).collect()
+}
+
+/// A key's column: a field under its own name, or something under another.
+fn key_column(choices: &mut Choices, scope: &[Field], place: usize) -> Option<(String, Expr)> {
+    let typed = exprs::for_key(choices, scope)?;
+    Some(match typed.expr {
+        Expr::Name(name) if !name.contains('.') && !name.starts_with('_') => (name.clone(), Expr::Name(name)),
+        expr => (format!("k{place}"), expr),
+    })
+}
+
+fn over_events(choices: &mut Choices, topology: &Topology, owned: bool) -> (View, Shape) {
+    let feed = feed(choices, topology, owned);
+    let scope = feed.scope(topology);
+    let mut key = if owned { topic_key(topology) } else { Vec::new() };
+    let own = key.len();
+    let extra = if owned { usize::from(choices.rarely(3)) } else { choices.below(3) };
+    for place in 0..extra {
+        let column = key_column(choices, &scope, place);
+        key.extend(column.filter(|(name, _)| key.iter().all(|(other, _)| other != name)));
+    }
+    // A deletion may know the topic's key only.
+    let partition = match feed.delete_when.is_empty() {
+        false => own,
+        true => key.len() - choices.below(key.len().max(1)),
+    };
+    let is_owned = topic_key(topology).iter().all(|(_, field)| key.iter().any(|(_, expr)| expr == field));
+    let rows = if is_owned { Rows::Owned } else { Rows::Shared };
+    let columns = reducers(choices, &scope, &feed.changing(), rows);
+    let known = |alias: &usize| {
+        let names = names(topology, &feed.aliases[*alias]);
+        key.iter().flat_map(|(_, expr)| expr.reads()).all(|read| names.iter().any(|field| field.name == read))
+    };
+    let whole = feed.delete_when.iter().all(known);
+    let plain = feed.aliases.iter().all(|alias| alias.name.is_none());
+    let beside = is_owned && plain && key.len() == own;
+    let Feed { aliases, create_when, delete_when } = feed;
+    let (name, source, with) = (name(topology), None, None);
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    shaped(view, &scope, is_owned && whole, beside)
+}
+
+/// A view and what others may do with it; `scope` is what its expressions read.
+fn shaped(view: View, scope: &[Field], readable: bool, beside: bool) -> (View, Shape) {
+    let ty_of = |expr: &Expr| type_of(expr, scope);
+    let key = view
+        .key
+        .iter()
+        .filter_map(|(name, expr)| Some(Field { name: name.clone(), ty: ty_of(expr)?, nullable: false }));
+    let others = view.columns.iter().filter_map(|(name, column)| shown(name, column, &ty_of));
+    let shape = Shape { columns: key.chain(others).collect(), key: view.key.len(), readable, beside };
+    (view, shape)
+}
+
+/// Of a compacted topic: what the last record says.
+fn of_last_records(choices: &mut Choices, topology: &Topology) -> (View, Shape) {
+    let aliases = vec![listed(MADE), listed(CHANGED), listed(topology.tombstone())];
+    let feed = Feed { aliases, create_when: vec![MADE, CHANGED], delete_when: vec![topology.tombstone()] };
+    let scope = feed.scope(topology);
+    let columns = choices.more(1, 4, |choices, place| {
+        let field = choices.one_of(&scope);
+        let typed = exprs::any(choices, &scope, &|_| true);
+        let (expr, ty) = typed.map_or((Expr::name(&field.name), field.ty.clone()), |typed| (typed.expr, typed.ty));
+        let argument = Argument::Same(expr);
+        (format!("c{place}"), Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: None }))
+    });
+    let Feed { aliases, create_when, delete_when } = feed;
+    let key = topic_key(topology);
+    let (name, partition, source, with) = (name(topology), key.len(), None, None);
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    shaped(view, &scope, true, true)
+}
+
+/// A history, beside a view of the same events.
+fn standing_beside(choices: &mut Choices, topology: &Topology, made: &[Shape], views: &[usize]) -> (View, Shape) {
+    let with = choose(views);
+    let other = &topology.views[with];
+    let mut aliases: Vec<Alias> = Vec::new();
+    let mut delete_when = Vec::new();
+    for alias in 0..other.aliases.len() {
+        let changes = other.changes(alias);
+        // At least one that makes rows.
+        if (aliases.is_empty() && changes) || choices.below(3) > 0 {
+            delete_when.extend((!changes).then_some(aliases.len()));
+            aliases.push(other.aliases[alias].clone());
+        }
+    }
+    let feed = Feed { aliases, create_when: Vec::new(), delete_when };
+    let of_other = |field: &Field| Field { name: format!("{}.{}", other.name, field.name), ..field.clone() };
+    let mut scope = feed.scope(topology);
+    let beside: Vec<Field> = made[with].columns.iter().map(of_other).collect();
+    scope.extend(beside.clone());
+    let mut key = topic_key(topology);
+    let partition = key.len();
+    let numbers: Vec<&Field> = beside.iter().filter(|field| field.ty.is_exact()).collect();
+    if !numbers.is_empty() && choices.below(3) > 0 {
+        key.push(("number".to_owned(), Expr::name(&choices.one_of(&numbers).name)));
+    }
+    let mut columns = reducers(choices, &scope, &feed.changing(), Rows::Owned);
+    if choices.below(2) == 1 {
+        columns.push(("now".to_owned(), Column::Plain(Expr::name(&choices.one_of(&beside).name))));
+    }
+    let readable = feed.delete_when.is_empty() || key.len() == partition;
+    let Feed { aliases, create_when, delete_when } = feed;
+    let (name, source, with) = (name(topology), None, Some(with));
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    shaped(view, &scope, readable, false)
+}
+
+/// What feeds a view over a view: all of it, or a part under a name.
+fn from_view(choices: &mut Choices, scope: &[Field], place: usize, named: bool, each: Option<String>) -> Alias {
+    let mut own = scope.to_vec();
+    own.extend(if each.is_some() { line_names() } else { Vec::new() });
+    let filter = (named && choices.below(2) == 0).then(|| exprs::condition(choices, &own)).flatten();
+    Alias { name: named.then(|| format!("a{place}")), filter, each, ..listed(0) }
+}
+
+fn copy(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usize) -> (View, Shape) {
+    let scope = &made[source].columns;
+    let named = choices.below(2) == 1;
+    let aliases = vec![from_view(choices, scope, 0, named, None)];
+    let own = &scope[..made[source].key];
+    let mut key: Vec<(String, Expr)> = own.iter().map(|field| (field.name.clone(), Expr::name(&field.name))).collect();
+    let free = |key: &[(String, Expr)], name: &str| key.iter().all(|(other, _)| other != name);
+    if let Some(typed) = exprs::for_key(choices, scope) {
+        let named = match &typed.expr {
+            Expr::Name(name) => name.clone(),
+            _ => format!("m{}", topology.views.len()),
+        };
+        if free(&key, &named) {
+            key.insert(choices.below(key.len() + 1), (named, typed.expr));
+        }
+    }
+    let partition = key.len() - choices.below(key.len().max(1));
+    let mut columns: Vec<(String, Column)> = Vec::new();
+    choices.more(1, 3, |choices, place| {
+        let Some(typed) = exprs::any(choices, scope, &|_| true) else { return };
+        let named = match &typed.expr {
+            Expr::Name(name) => name.clone(),
+            _ => format!("x{}_{place}", topology.views.len()),
+        };
+        if free(&key, &named) && columns.iter().all(|(other, _)| *other != named) {
+            columns.push((named, Column::Plain(typed.expr)));
+        }
+    });
+    if columns.is_empty() {
+        // A copy says something: in the worst case, a part of its key once more.
+        let is_known = Expr::IsNull(Expr::name(&scope[0].name).into());
+        columns.push((format!("x{}", topology.views.len()), Column::Plain(is_known)));
+    }
+    let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
+    let (name, of, source) = (name(topology), scope, Some(source));
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    shaped(view, of, true, false)
+}
+
+fn aggregate(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usize) -> (View, Shape) {
+    let scope = &made[source].columns;
+    let arrays: Vec<&Field> = scope.iter().filter(|field| field.ty == Type::Lines).collect();
+    let each = (!arrays.is_empty() && choices.below(2) == 1).then(|| choices.one_of(&arrays).name.clone());
+    let named = each.is_some() || choices.below(2) == 1;
+    let most = if named { 2 } else { 1 };
+    let aliases = choices.more(1, most, |choices, place| from_view(choices, scope, place, named, each.clone()));
+    let mut all = scope.clone();
+    all.extend(if each.is_some() { line_names() } else { Vec::new() });
+    let mut key: Vec<(String, Expr)> = Vec::new();
+    for place in 0..choices.below(3) {
+        let column = key_column(choices, &all, place);
+        key.extend(column.filter(|(name, _)| key.iter().all(|(other, _)| other != name)));
+    }
+    let partition = key.len() - choices.below(key.len().max(1));
+    let changing: Vec<usize> = (0..aliases.len()).collect();
+    let mut columns = reducers(choices, &all, &changing, Rows::Derived);
+    // `c0` may be the key's, from the source.
+    columns.iter_mut().for_each(|(name, _)| name.insert_str(0, "of_"));
+    let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
+    let (name, source) = (name(topology), Some(source));
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    shaped(view, &all, false, false)
+}
