@@ -117,9 +117,8 @@ struct Ground<'g> {
     bench: &'g Bench,
     context: &'g Context,
     project: &'g Project,
-    /// For the embedded log and stores.
+    /// For the embedded logs and stores.
     folder: &'g Path,
-    log: Log,
     registry: Registry,
     metrics: PrometheusHandle,
 }
@@ -160,10 +159,9 @@ impl Bench {
         mut scratch: Option<&mut Scratch>,
     ) -> Result<Answer, Failure> {
         let cannot = |error: &dyn std::error::Error| Failure::because("the bench's own log cannot be made", error);
-        let log = Log::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let registry = Registry::open_embedded(&folder.join("log")).await.map_err(|error| cannot(&error))?;
         let metrics = telemetry::metrics().map_err(|error| cannot(&error))?;
-        let ground = Ground { bench: self, context, project, folder, log, registry, metrics };
+        let ground = Ground { bench: self, context, project, folder, registry, metrics };
         let loads = if self.load.is_empty() { &Load::USUAL[..] } else { &self.load };
         let mut figures = Vec::new();
         for (number, &load) in loads.iter().enumerate() {
@@ -176,7 +174,6 @@ impl Bench {
                 }
             }
         }
-        ground.log.close().await;
         figure::report(context, &figures)
     }
 
@@ -190,7 +187,10 @@ impl Ground<'_> {
     async fn embedded(&self, load: Load, kinds: &[Kind], figures: &mut Vec<Figure>) -> Result<(), Failure> {
         let topology = load.topology(self.context, self.folder)?;
         let ids = load.register(&topology, &self.registry).await?;
-        let (log, registry, metrics) = (self.log.clone(), self.registry.clone(), self.metrics.clone());
+        // A log of its own: loads have topics of one name.
+        let log = Log::open_embedded(&self.folder.join(format!("log-{}", load.name()))).await;
+        let log = log.map_err(|error| Failure::because("a log for the bench cannot be made", &error))?;
+        let (registry, metrics) = (self.registry.clone(), self.metrics.clone());
         let events = self.bench.events;
         let source = Source { load, topology, log, registry, events, metrics, ids, kind: "embedded", groups: None };
         note(format!("Writing {events} events of {} to an embedded log…", load.name()));
@@ -211,6 +211,7 @@ impl Ground<'_> {
                 }
             }
         }
+        source.log.close().await;
         Ok(())
     }
 
