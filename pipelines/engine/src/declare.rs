@@ -44,7 +44,7 @@ fn place_of(node: &Node) -> Span {
 
 /// Checks a name that this language gives: views, columns, topologies, commands, queries. `what` is "view".
 fn check_name(name: &Text, what: &str, out: &mut Vec<Diagnostic>) -> bool {
-    if name.starts_with(SQLITES_OWN) {
+    if what == "view" && name.starts_with(SQLITES_OWN) {
         let error = Diagnostic::error(&name.span, format!("`{}` cannot be the name of a {what}", name.value));
         out.push(
             error.label("SQLite's own").help(format!("SQLite keeps names that start with `{SQLITES_OWN}` to itself")),
