@@ -46,13 +46,15 @@ pub fn fold(topology: &Topology, log: &[Record]) -> Outcome {
     Outcome { views: views.unwrap_or_default(), parked }
 }
 
-fn message_key(topology: &Topology, record: &Record) -> Vec<Value> {
-    topology.key.iter().map(|field| value(&record.fields, &field.name)).collect()
+/// The topic, and the message key.
+fn message_key(topology: &Topology, record: &Record) -> (usize, Vec<Value>) {
+    let topic = record.event.topic;
+    (topic, topology.topics[topic].key.iter().map(|field| value(&record.fields, &field.name)).collect())
 }
 
 /// Whether its id is among those of the last records of its key that have one.
 fn is_repeat(topology: &Topology, applied: &[&Record], record: &Record) -> bool {
-    let (Some(last), Some(id)) = (topology.deduplicate, &record.id) else { return false };
+    let (Some(last), Some(id)) = (topology.topics[record.event.topic].deduplicate, &record.id) else { return false };
     let key = message_key(topology, record);
     let of_key = applied.iter().rev().filter(|before| message_key(topology, before) == key);
     of_key.filter_map(|before| before.id.as_ref()).take(last).any(|before| before == id)
@@ -68,22 +70,46 @@ fn rows(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Vec<Row
         None => of_events(topology, view, applied)?,
         Some(source) => of_rows(view, &rows(topology, &topology.views[source], applied)?)?,
     };
-    groups.into_iter().map(|group| row(view, group)).collect()
+    groups.into_iter().filter(|group| group.is_shown(view)).map(|group| row(view, group)).collect()
 }
 
-/// What contributes to one row.
+/// What contributes to one row. What events of one topic say is that topic's part of it.
 struct Group {
     key: Vec<Value>,
     contributions: Vec<Contribution>,
 }
 
-/// Adds a contribution to the row of this key, which it makes if there is none and it may.
-fn contribute(groups: &mut Vec<Group>, key: Vec<Value>, contribution: Contribution, makes: bool) {
-    match groups.iter_mut().find(|group| group.key == key) {
-        Some(group) => group.contributions.push(contribution),
-        None if makes => groups.push(Group { key, contributions: vec![contribution] }),
-        None => {}
+impl Group {
+    /// Whether this topic's part is there; what was deleted and is not made anew is not.
+    fn has_part(&self, topic: usize) -> bool {
+        self.contributions.iter().any(|contribution| contribution.topic == topic)
     }
+
+    /// Where one topic makes the row, what others say of it waits, hidden.
+    fn is_shown(&self, view: &View) -> bool {
+        view.key.is_empty() || view.creating().is_none_or(|topic| self.has_part(topic))
+    }
+}
+
+/// Adds a contribution to its topic's part of the row of this key, which it makes if there is none and it may.
+fn contribute(view: &View, groups: &mut Vec<Group>, key: Vec<Value>, contribution: Contribution) {
+    let found = groups.iter().position(|group| group.key == key);
+    let found_part = found.filter(|found| view.key.is_empty() || groups[*found].has_part(contribution.topic));
+    let creates = view.creating() == Some(contribution.topic);
+    let makes = !creates || view.create_when.contains(&contribution.alias);
+    match found {
+        _ if found_part.is_none() && !makes => {}
+        Some(found) => groups[found].contributions.push(contribution),
+        None => groups.push(Group { key, contributions: vec![contribution] }),
+    }
+}
+
+/// Takes a topic's part away from all rows whose keys begin so. A row is gone with its last part.
+fn delete(groups: &mut Vec<Group>, gone: &[Value], topic: usize) {
+    for group in groups.iter_mut().filter(|group| group.key.starts_with(gone)) {
+        group.contributions.retain(|contribution| contribution.topic != topic);
+    }
+    groups.retain(|group| !group.contributions.is_empty());
 }
 
 /// No rows; of a view that has one row whatever happens, that one.
@@ -114,13 +140,12 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
                 all_readable(view, &names)?;
             }
             for names in taken(fed, &names)? {
+                let topic = record.event.topic;
                 if changes {
-                    let makes = view.create_when.is_empty() || view.create_when.contains(&alias);
                     let key = key(&view.key, &names)?;
-                    contribute(&mut groups, key, Contribution { alias, names }, makes);
+                    contribute(view, &mut groups, key, Contribution { alias, topic, names });
                 } else {
-                    let gone = deleted(view, &names)?;
-                    groups.retain(|group| !group.key.starts_with(&gone));
+                    delete(&mut groups, &deleted(view, &names)?, topic);
                 }
             }
         }
@@ -131,8 +156,9 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
 /// The row of the topic's key, after the last of these events.
 fn row_beside(topology: &Topology, with: &View, applied: &[&Record]) -> Result<Option<Row>, Mistake> {
     let Some(last) = applied.last() else { return Ok(None) };
+    let topic = &topology.topics[last.event.topic];
     let is_of_key =
-        |row: &Row| topology.key.iter().all(|field| value(row, &field.name) == value(&last.fields, &field.name));
+        |row: &Row| topic.key.iter().all(|field| value(row, &field.name) == value(&last.fields, &field.name));
     Ok(rows(topology, with, applied)?.into_iter().find(is_of_key))
 }
 
@@ -201,7 +227,7 @@ fn of_rows(view: &View, source: &[Row]) -> Result<Vec<Group>, Mistake> {
         for (alias, fed) in view.aliases.iter().enumerate() {
             for names in taken(fed, row)? {
                 let key = key(&view.key, &names)?;
-                contribute(&mut groups, key, Contribution { alias, names }, true);
+                contribute(view, &mut groups, key, Contribution { alias, topic: 0, names });
             }
         }
     }

@@ -3,22 +3,30 @@
 mod columns;
 mod exprs;
 mod log;
+mod several;
 #[cfg(test)]
 mod tests;
 mod views;
 
 use crate::choice::Choices;
-use crate::topology::{EventType, Field, Topology};
+use crate::topology::{EventType, Field, Topic, Topology};
 use crate::value::Type;
 
 pub use log::log;
 
-/// The events: what makes a row, what changes it, and what is over.
+/// The events of a topic: what makes a row, what changes it, and what is over.
 const MADE: usize = 0;
 const CHANGED: usize = 1;
 const GONE: usize = 2;
 
+/// What topics and their events are called.
+const TOPICS: [(&str, [&str; 3]); 2] =
+    [("thing", ["Made", "Changed", "Gone"]), ("other", ["Opened", "Altered", "Closed"])];
+
 const MOST_VIEWS: usize = 6;
+
+/// Whether views of several topics are made: not until the engine has them.
+const SEVERAL_TOPICS: bool = false;
 
 fn field(name: &str, ty: Type, nullable: bool) -> Field {
     Field { name: name.to_owned(), ty, nullable }
@@ -41,11 +49,29 @@ fn all_fields() -> [Field; 11] {
     ]
 }
 
-/// A topic and views of it.
+/// Topics and views of them.
 pub fn topology(choices: &mut Choices) -> Topology {
-    let id = field("id", Type::Text, false);
-    let key = if choices.rarely(4) { vec![id, field("n", Type::Int, false)] } else { vec![id] };
-    let mut fields = choices.more(1, 6, |choices, _| choices.one_of(&all_fields()));
+    let topics = choices.more(1, TOPICS.len(), topic);
+    let mut topology = Topology { topics, views: Vec::new() };
+    let mut made = Vec::new();
+    choices.more(1, MOST_VIEWS, |choices, _| {
+        let (view, shape) = views::view(choices, &topology, &made);
+        topology.views.push(view);
+        made.push(shape);
+    });
+    topology
+}
+
+fn topic(choices: &mut Choices, place: usize) -> Topic {
+    let (name, events) = TOPICS[place];
+    let (id, n) = (field("id", Type::Text, false), field("n", Type::Int, false));
+    // Whatever the key, an event says of which `id` it is.
+    let (key, mut fields) = match choices.below(6) {
+        0..=3 => (vec![id], Vec::new()),
+        4 => (vec![id, n], Vec::new()),
+        _ => (vec![n], vec![id]),
+    };
+    fields.extend(choices.more(1, 6, |choices, _| choices.one_of(&all_fields())));
     fields.sort_by(|a, b| a.name.cmp(&b.name));
     fields.dedup();
     let with = |others: &[Field]| key.iter().chain(others).cloned().collect::<Vec<Field>>();
@@ -54,19 +80,13 @@ pub fn topology(choices: &mut Choices) -> Topology {
     let changed = with(&fields[..fields.len() - left_out]);
     let known = if choices.rarely(4) { 1 } else { 0 };
     let gone = with(&fields[..known]);
-    let event = |name, fields| EventType { name, fields };
     let compacted = choices.rarely(10);
+    let fields = [with(&fields), changed, gone];
+    let event = |(name, fields)| EventType { name, fields, was: None, ignored: false };
+    let mut events: Vec<EventType> = events.into_iter().zip(fields).map(event).collect();
     // A view of a compacted topic reads all of its events, and an event without fields has nothing to set.
-    let mut events = vec![event("Made", with(&fields)), event("Changed", changed), event("Gone", gone)];
     events.truncate(if compacted { GONE } else { events.len() });
     let deduplicate = !compacted && choices.rarely(8);
     let deduplicate = deduplicate.then(|| 1 + choices.below(3));
-    let mut topology = Topology { events, key, partitions: 3, deduplicate, compacted, views: Vec::new() };
-    let mut made = Vec::new();
-    choices.more(1, MOST_VIEWS, |choices, _| {
-        let (view, shape) = views::view(choices, &topology, &made);
-        topology.views.push(view);
-        made.push(shape);
-    });
-    topology
+    Topic { name, key, partitions: 3, deduplicate, compacted, events }
 }

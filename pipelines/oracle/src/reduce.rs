@@ -11,6 +11,8 @@ use crate::value::{Type, Value, divided, power};
 pub struct Contribution {
     /// By the view's aliases.
     pub alias: usize,
+    /// Whose part of the row it is.
+    pub topic: usize,
     pub names: Names,
 }
 
@@ -21,7 +23,10 @@ pub struct Contribution {
 pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Value, Mistake> {
     let mut values: Vec<Value> = Vec::new();
     let mut orders: Vec<Value> = Vec::new();
-    for Contribution { alias, names } in contributions {
+    // What is ordered by its time is in the order of the topics where that is the same.
+    let mut contributions: Vec<&Contribution> = contributions.iter().collect();
+    contributions.sort_by_key(|contribution| contribution.topic);
+    for Contribution { alias, names, .. } in contributions {
         let Some(argument) = reducer.argument_of(*alias) else { continue };
         if let Some(filter) = &reducer.filter
             && !filter.holds(names)?

@@ -3,9 +3,18 @@
 use crate::expr::{Expr, Names};
 use crate::value::Type;
 
-/// A topic, its events, and the views of them.
+/// Topics, and the views of their events.
 #[derive(Clone, Debug)]
 pub struct Topology {
+    /// In the order of `reads:`.
+    pub topics: Vec<Topic>,
+    /// A view comes after what it reads.
+    pub views: Vec<View>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: &'static str,
     /// The fields of the message key.
     pub key: Vec<Field>,
     pub partitions: usize,
@@ -14,8 +23,6 @@ pub struct Topology {
     pub compacted: bool,
     /// What is declared of each event. What [`Topology::tombstone`] gives comes after them.
     pub events: Vec<EventType>,
-    /// A view comes after what it reads.
-    pub views: Vec<View>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +37,17 @@ pub struct EventType {
     pub name: &'static str,
     /// The key's fields come first.
     pub fields: Vec<Field>,
+    /// The name that it had once.
+    pub was: Option<&'static str>,
+    /// Known, and skipped.
+    pub ignored: bool,
+}
+
+/// An event by its topic's; of as many as there are, a record without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    pub topic: usize,
+    pub event: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -57,8 +75,8 @@ pub struct View {
 pub struct Alias {
     /// None: it is only listed.
     pub name: Option<String>,
-    /// By [`Topology::events`]; of no meaning where a view is read.
-    pub event: usize,
+    /// Of no meaning where a view is read.
+    pub event: EventId,
     /// A new name and what it stands for.
     pub renames: Vec<(String, String)>,
     pub filter: Option<Expr>,
@@ -115,8 +133,7 @@ pub type Log = Vec<Record>;
 
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// By [`Topology::events`].
-    pub event: usize,
+    pub event: EventId,
     /// All of the event's fields; of a record without a value, the key's.
     pub fields: Names,
     /// What tells it from others: its `ce_id`.
@@ -124,24 +141,37 @@ pub struct Record {
 }
 
 impl Topology {
-    /// The event that a record without a value is.
-    pub fn tombstone(&self) -> usize {
-        self.events.len()
+    /// The event that a topic's record without a value is.
+    pub fn tombstone(&self, topic: usize) -> EventId {
+        EventId { topic, event: self.topics[topic].events.len() }
     }
 
-    pub fn event_name(&self, event: usize) -> &'static str {
-        self.events.get(event).map_or("Tombstone", |event| event.name)
+    fn declared(&self, event: EventId) -> Option<&EventType> {
+        self.topics[event.topic].events.get(event.event)
+    }
+
+    pub fn event_name(&self, event: EventId) -> &'static str {
+        self.declared(event).map_or("Tombstone", |event| event.name)
+    }
+
+    /// What feeds views of events.
+    fn feeds(&self) -> impl Iterator<Item = &Alias> {
+        self.views.iter().filter(|view| view.source.is_none()).flat_map(|view| &view.aliases)
     }
 
     /// Whether any view reads it.
-    pub fn reads(&self, event: usize) -> bool {
-        let of_events = self.views.iter().filter(|view| view.source.is_none());
-        of_events.flat_map(|view| &view.aliases).any(|alias| alias.event == event)
+    pub fn reads(&self, event: EventId) -> bool {
+        self.feeds().any(|alias| alias.event == event)
+    }
+
+    /// Whether any view reads events of it.
+    pub fn reads_topic(&self, topic: usize) -> bool {
+        self.feeds().any(|alias| alias.event.topic == topic)
     }
 
     /// What a record of this event says.
-    pub fn fields(&self, event: usize) -> &[Field] {
-        self.events.get(event).map_or(&self.key, |event| &event.fields)
+    pub fn fields(&self, event: EventId) -> &[Field] {
+        self.declared(event).map_or(&self.topics[event.topic].key, |event| &event.fields)
     }
 }
 
@@ -177,6 +207,19 @@ impl View {
             }
         }
         read.into_iter().flat_map(Expr::reads).collect()
+    }
+
+    /// The topics whose events feed it, in the order of `reads:`; of a view over a view, one without meaning.
+    pub fn topics(&self) -> Vec<usize> {
+        let mut topics: Vec<usize> = self.aliases.iter().map(|alias| alias.event.topic).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    /// The topic whose part makes the row, if not any part does.
+    pub fn creating(&self) -> Option<usize> {
+        self.create_when.first().map(|alias| self.aliases[*alias].event.topic)
     }
 
     /// Whether the alias makes or changes rows.

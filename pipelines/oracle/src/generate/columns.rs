@@ -87,7 +87,7 @@ fn count() -> Reducer {
     Reducer { kind: Kind::Count, argument: Argument::None, ty: Type::Long, filter: None, order: None }
 }
 
-fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
+pub(super) fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
     let kind = kind(choices, rows);
     let filter = choices.rarely(5).then(|| exprs::condition(choices, scope)).flatten();
     if kind == Kind::Count && choices.below(2) == 0 {

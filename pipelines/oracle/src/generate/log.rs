@@ -2,11 +2,11 @@
 
 use num_bigint::BigInt;
 
-use super::{CHANGED, GONE, MADE, all_fields};
+use super::{CHANGED, GONE, MADE, TOPICS, all_fields};
 use crate::choice::Choices;
 use crate::expr::Names;
 use crate::render::precision;
-use crate::topology::{Field, Log, Record, Topology};
+use crate::topology::{EventId, Field, Log, Record, Topology};
 use crate::value::{Type, Value, line_fields, power};
 
 const MOST_RECORDS: usize = 14;
@@ -14,20 +14,43 @@ const MOST_RECORDS: usize = 14;
 /// Once in so many values one is at a limit of its type, or past what others are computed with.
 const LIMIT_ONCE_IN: usize = 24;
 
-/// A log of the topology's topic.
+/// A log of the topology's topics.
 pub fn log(topology: &Topology, choices: &mut Choices) -> Log {
-    choices.more(0, MOST_RECORDS, |choices, place| {
-        // Most make or change.
-        let event = [MADE, MADE, CHANGED, CHANGED, CHANGED, GONE, topology.tombstone()][choices.below(7)];
+    choices.more(0, MOST_RECORDS, |choices, _| {
         // All that there may be is chosen, so that a topology with less in it leaves the rest of the log as it is.
-        let keys = [("id", key(choices, &Type::Text)), ("n", key(choices, &Type::Int))];
-        let id = choices.below(4).checked_sub(1).filter(|_| topology.deduplicate.is_some()).map(|id| format!("e{id}"));
-        let values = all_fields().map(|field| (field.name.clone(), value(choices, &field, place)));
-        let all: Names = keys.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(values).collect();
+        let topic = choices.below(TOPICS.len()).min(topology.topics.len() - 1);
+        // Most make or change.
+        let event = [MADE, MADE, CHANGED, CHANGED, CHANGED, GONE, LAST][choices.below(7)];
+        let event = event_of(topology, topic, event);
+        let keys: Names = vec![named("id", key(choices, &Type::Text)), named("n", key(choices, &Type::Int))];
+        let id = choices.below(4).checked_sub(1).filter(|_| topology.topics[topic].deduplicate.is_some());
+        let values = all_fields().map(|field| (field.name.clone(), value(choices, &field, &keys)));
+        let all: Names = keys.iter().cloned().chain(values).collect();
         let own = topology.fields(event).iter();
         let fields = own.filter_map(|own| all.iter().find(|(name, _)| *name == own.name).cloned()).collect();
-        Record { event, fields, id }
+        Record { event, fields, id: id.map(|id| format!("e{id}")) }
     })
+}
+
+/// A record without a value, for [`event_of`].
+const LAST: usize = usize::MAX;
+
+/// A topic's event; of a topic that has no such, its record without a value.
+fn event_of(topology: &Topology, topic: usize, event: usize) -> EventId {
+    let tombstone = topology.tombstone(topic);
+    let (own, mut others) =
+        (&topology.topics[topic].key, topology.topics.iter().filter(|other| other.name != topology.topics[topic].name));
+    // A test's record without a value is of the topic that has such a key.
+    let is_clear = !others.any(|other| other.key == *own);
+    match event < tombstone.event {
+        true => EventId { topic, event },
+        false if is_clear => tombstone,
+        false => EventId { topic, event: tombstone.event - 1 },
+    }
+}
+
+fn named(name: &str, value: Value) -> (String, Value) {
+    (name.to_owned(), value)
 }
 
 fn key(choices: &mut Choices, ty: &Type) -> Value {
@@ -37,14 +60,14 @@ fn key(choices: &mut Choices, ty: &Type) -> Value {
     }
 }
 
-fn value(choices: &mut Choices, field: &Field, place: usize) -> Value {
+fn value(choices: &mut Choices, field: &Field, keys: &Names) -> Value {
     if field.nullable && choices.rarely(6) {
         return Value::Null;
     }
-    of_type(choices, &field.ty, place)
+    of_type(choices, &field.ty, keys)
 }
 
-fn of_type(choices: &mut Choices, ty: &Type, place: usize) -> Value {
+fn of_type(choices: &mut Choices, ty: &Type, keys: &Names) -> Value {
     let limit = ty.is_exact() && choices.rarely(LIMIT_ONCE_IN);
     match ty {
         Type::Boolean => Value::Boolean(choices.below(2) == 1),
@@ -61,15 +84,24 @@ fn of_type(choices: &mut Choices, ty: &Type, place: usize) -> Value {
         }
         Type::Double => Value::Double(choices.one_of(&[0.5, 1.0, 1.5, -2.0])),
         Type::Text => Value::text(choices.one_of(&["a", "b", "ab", "", "B", "é"])),
-        // No two events have the same time: among those of one time, who is last is the log's affair.
-        Type::Time => Value::Time(choices.below(200) as u32 * 10_000 + place as u32 * 7),
+        Type::Time => time(choices, keys),
         Type::Lines => Value::List(choices.more(0, 3, |choices, _| {
             let fields = line_fields().map(|(name, ty)| {
                 let field = Field { name: name.to_owned(), nullable: name != "p", ty };
-                (name, value(choices, &field, place))
+                (name, value(choices, &field, keys))
             });
             Value::Record(fields.to_vec())
         })),
         Type::List(_) => unreachable!("no field is a list of scalars"),
     }
+}
+
+/// At one time there are only events of one thing, of each topic: their order is given, where that of two things is the
+/// schedule's.
+fn time(choices: &mut Choices, keys: &Names) -> Value {
+    let texts: Vec<String> = keys.iter().map(|(_, value)| value.to_json().to_string()).collect();
+    let thing =
+        texts.concat().bytes().filter(u8::is_ascii_digit).fold(0, |all, digit| all * 10 + u32::from(digit - b'0'));
+    let when = if choices.below(2) == 0 { choices.below(4) } else { choices.below(200) };
+    Value::Time(when as u32 * 10_000 + thing)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{log, topology};
 use crate::choice::Choices;
-use crate::topology::{Argument, Column, Reducer, Topology, View};
+use crate::topology::{Argument, Column, Reducer, Topic, Topology, View};
 use crate::value::Value;
 
 /// How many topologies have this form.
@@ -73,13 +73,16 @@ fn of_reducer(reducer: &Reducer) -> Vec<String> {
 
 fn of_view(topology: &Topology, view: &View) -> Vec<String> {
     let of_copy = |view: &View| view.source.is_some_and(|source| topology.views[source].is_copy());
-    let key_of_topic = topology.key.iter().filter(|field| view.key.iter().any(|(name, _)| *name == field.name)).count();
-    let owned = key_of_topic == topology.key.len();
+    let topics = view.topics();
+    let topic = &topology.topics[topics[0]];
+    let key_of_topic = topic.key.iter().filter(|field| view.key.iter().any(|(name, _)| *name == field.name)).count();
+    let owned = key_of_topic == topic.key.len();
     let (events, copy) = (view.source.is_none(), view.is_copy());
     let aggregate = !events && !copy;
     let any = |is: &dyn Fn(&crate::topology::Alias) -> bool| view.aliases.iter().any(is);
     let deletes = |tombstone: bool| {
-        view.delete_when.iter().any(|alias| (view.aliases[*alias].event == topology.tombstone()) == tombstone)
+        let event = |alias: &usize| view.aliases[*alias].event;
+        view.delete_when.iter().any(|alias| (event(alias) == topology.tombstone(event(alias).topic)) == tombstone)
     };
     let moves = view.key.iter().any(|(name, _)| {
         let source = view.source.map(|source| &topology.views[source]);
@@ -100,7 +103,7 @@ fn of_view(topology: &Topology, view: &View) -> Vec<String> {
         view.with.is_some(),
         events && !owned,
         events && owned,
-        events && key_of_topic == 1 && topology.key.len() == 2,
+        events && key_of_topic == 1 && topic.key.len() == 2,
         events && any(&|alias| alias.each.is_some()),
         any(&|alias| alias.filter.is_some()),
         any(&|alias| !alias.renames.is_empty()),
@@ -115,7 +118,9 @@ fn of_view(topology: &Topology, view: &View) -> Vec<String> {
 }
 
 fn forms_of(topology: &Topology) -> Vec<String> {
-    let is = [topology.key.len() == 2, topology.deduplicate.is_some(), topology.compacted];
+    let any = |is: &dyn Fn(&Topic) -> bool| topology.topics.iter().any(is);
+    let is =
+        [any(&|topic| topic.key.len() == 2), any(&|topic| topic.deduplicate.is_some()), any(&|topic| topic.compacted)];
     let mut forms: Vec<String> =
         OF_TOPICS.iter().zip(is).filter(|(_, is)| *is).map(|(form, _)| (*form).to_owned()).collect();
     for view in &topology.views {

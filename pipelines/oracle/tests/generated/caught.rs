@@ -67,7 +67,11 @@ const WRONG: [(&str, Bent); 11] = [
         })
     }),
     ("made by anything", |topology| with_views(topology, |view| view.create_when.clear())),
-    ("repeats counted", |topology| Topology { deduplicate: None, ..topology.clone() }),
+    ("repeats counted", |topology| {
+        let mut topology = topology.clone();
+        topology.topics.iter_mut().for_each(|topic| topic.deduplicate = None);
+        topology
+    }),
 ];
 
 /// Small enough to be read: a view or two with a column each, some records.

@@ -211,13 +211,20 @@ fn differences(case: &Prepared, compiled: &plan::Topology, observed: &Observed) 
 /// What tells that all but the last records of a compacted topic's keys are gone, and those without a value too.
 fn shown_by_compaction(Prepared { topology, log, expected, .. }: &Prepared) -> String {
     // What is parked waits for somebody, who has to be quicker than compaction.
-    if !topology.compacted || !expected.parked.is_empty() {
+    if topology.topics.iter().all(|topic| !topic.compacted) || !expected.parked.is_empty() {
         return String::new();
     }
-    let key = |record: &Record| record.fields[..topology.key.len()].to_vec();
+    let key = |record: &Record| {
+        let topic = record.event.topic;
+        (topic, record.fields[..topology.topics[topic].key.len()].to_vec())
+    };
     let is_last = |place: usize| log[place + 1..].iter().all(|later| key(later) != key(&log[place]));
-    let last = (0..log.len()).filter(|place| is_last(*place) && log[*place].event != topology.tombstone());
-    let left = fold(topology, &last.map(|place| log[place].clone()).collect::<Log>());
+    let is_left = |place: usize| {
+        let event = log[place].event;
+        !topology.topics[event.topic].compacted || (is_last(place) && event != topology.tombstone(event.topic))
+    };
+    let left: Log = (0..log.len()).filter(|place| is_left(*place)).map(|place| log[place].clone()).collect();
+    let left = fold(topology, &left);
     let views = topology.views.iter().zip(expected.views.iter().zip(&left.views));
     let shown = |rows: &[Row]| rows.iter().map(|row| shown_here(row, 0)).collect();
     views
