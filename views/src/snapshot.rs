@@ -1,7 +1,8 @@
 //! Reading: one moment of a store, and of the clock where rows are shown for so long only (`retain`).
 //!
-//! What is past is judged here, for every backend alike: a reader that says what time it is sees the rows of
-//! [`Table::is_past`] no more, whether or not the store still has them. Pages are filled all the same.
+//! What is hidden is judged here, for every backend alike: a reader that says what time it is sees the rows of
+//! [`Table::is_past`] no more, whether or not the store still has them, and nobody those that wait for the topic that makes
+//! them ([`Table::is_shown`]). Pages are filled all the same.
 
 use headwater_engine::table::{Direction, Key, Row, Table};
 
@@ -68,8 +69,8 @@ impl Snapshot {
     /// [`StoreError::KeyMismatch`] where a key has other types than the table's.
     pub async fn get(&mut self, table: &Table, generation: u32, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
         let mut rows = each!(&mut self.moment, snapshot => snapshot.get(table, generation, keys).await)?;
-        if let Some(now_ms) = self.hides(table) {
-            rows.iter_mut().for_each(|row| drop(row.take_if(|row| table.is_past(row, now_ms))));
+        if self.hides(table) {
+            rows.iter_mut().for_each(|row| drop(row.take_if(|row| self.is_hidden(table, row))));
         }
         Ok(rows)
     }
@@ -79,9 +80,9 @@ impl Snapshot {
     /// What is past is read over. Where rows are in the order of the time they are kept after, latest first, the first
     /// that is past is the end; in another order a reader pays for those that are still there.
     pub async fn page(&mut self, table: &Table, generation: u32, page: &PageRequest) -> Result<Vec<Row>, StoreError> {
-        let Some(now_ms) = self.hides(table).filter(|_| page.limit > 0) else {
+        if !self.hides(table) || page.limit == 0 {
             return each!(&mut self.moment, snapshot => snapshot.page(table, generation, page).await);
-        };
+        }
         let mut shown = Vec::new();
         let mut asked = page.clone();
         loop {
@@ -89,9 +90,9 @@ impl Snapshot {
             let more = found.len() >= asked.limit;
             asked.after = found.last().map(|row| row.values[table.partition..table.key_len()].to_vec());
             for row in found {
-                if !table.is_past(&row, now_ms) {
+                if !self.is_hidden(table, &row) {
                     shown.push(row);
-                } else if ends_with_past(table) {
+                } else if table.is_shown(&row) && ends_with_past(table) {
                     return Ok(shown);
                 }
                 if shown.len() == page.limit {
@@ -111,9 +112,11 @@ impl Snapshot {
         let mut asked = limit;
         loop {
             let mut rows = each!(&mut self.moment, snapshot => snapshot.table_rows(table, generation, asked).await)?;
-            let Some(now_ms) = self.hides(table) else { return Ok(rows) };
+            if !self.hides(table) {
+                return Ok(rows);
+            }
             let all = rows.len() < asked;
-            rows.retain(|row| !table.is_past(row, now_ms));
+            rows.retain(|row| !self.is_hidden(table, row));
             if all || rows.len() >= limit {
                 rows.truncate(limit);
                 return Ok(rows);
@@ -123,9 +126,13 @@ impl Snapshot {
         }
     }
 
-    /// The time to hide this table's rows by, if any may be past.
-    fn hides(&self, table: &Table) -> Option<i64> {
-        self.now_ms.filter(|_| table.retain.is_some())
+    /// Whether there may be rows of this table that are not shown.
+    fn hides(&self, table: &Table) -> bool {
+        table.shown().is_some() || (self.now_ms.is_some() && table.retain.is_some())
+    }
+
+    fn is_hidden(&self, table: &Table, row: &Row) -> bool {
+        !table.is_shown(row) || self.now_ms.is_some_and(|now_ms| table.is_past(row, now_ms))
     }
 }
 

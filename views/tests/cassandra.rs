@@ -53,6 +53,7 @@ fn sales() -> Table {
         columns: vec![Merged::Count, Merged::Sum { sum: 1, count: 2, result: SumResult::Long }],
         rows: Some(0),
         always: false,
+        shown: None,
     };
     let state = [("rows", StateType::Count), ("q_sum", StateType::Wide), ("q_count", StateType::Count)];
     Table {

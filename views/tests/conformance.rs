@@ -20,6 +20,8 @@ mod retain;
 mod server;
 #[path = "conformance/shapes.rs"]
 mod shapes;
+#[path = "conformance/shown.rs"]
+mod shown;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ fn column(name: &str, ty: Type) -> Column {
 
 /// `totals(name desc, day; n)`.
 fn totals(shared: bool) -> Table {
-    let merge = Merge { columns: vec![Merged::Count], rows: None, always: false };
+    let merge = Merge { columns: vec![Merged::Count], rows: None, always: false, shown: None };
     let fed = if shared { Feeding::ByMany(merge) } else { Feeding::ByOne };
     Table {
         name: "totals".to_owned(),

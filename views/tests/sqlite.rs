@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use headwater_engine::table::{Column, Direction, Feeding, Row, RowPosition, Table, ViewWrites};
+use headwater_engine::table::{
+    Column, Direction, Feeding, Merge, Merged, Row, RowPosition, StateColumn, StateType, Table, ViewWrites,
+};
 use headwater_schemas::{Decimal, FieldType, Type, Value};
 use headwater_views::{Deployment, FlushTarget, ParkedRecord, PositionMove, SqliteOptions, Store, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -103,6 +105,24 @@ async fn the_plain_name_shows_what_people_read() {
     let hidden: (i64, i64) =
         sqlx::query_as("SELECT _pos, _part FROM prices_g1 LIMIT 1").fetch_one(&mut connection).await.unwrap();
     assert_eq!(hidden, (9, 4));
+}
+
+#[tokio::test]
+async fn the_plain_name_leaves_out_what_no_topic_has_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("views.db");
+    let store = open(&path).await.unwrap();
+    let merge = Merge { columns: vec![Merged::Count; 3], rows: None, always: false, shown: Some(0) };
+    let state = vec![StateColumn { name: "_made".to_owned(), ty: StateType::Flag }];
+    let table = Table { state, fed: Feeding::ByMany(merge), ..prices() };
+    store.create(&Deployment { tables: vec![table.clone()], ..deployment() }).await.unwrap();
+    let row = |cents, made| Row { state: vec![Value::Boolean(made)], ..price(cents, "a") };
+    let writes = ViewWrites { puts: vec![row(7, false), row(8, true)], ..ViewWrites::default() };
+    let target = FlushTarget { topology: "shop".to_owned(), generation: 1 };
+    store.begin(&target, &[]).await.unwrap().commit(&[(&table, &writes)], &[]).await.unwrap();
+    let mut connection = by_hand(&path).await;
+    let shown: Vec<String> = sqlx::query_scalar("SELECT price FROM prices").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(shown, ["0.08"]);
 }
 
 #[tokio::test]

@@ -114,8 +114,8 @@ impl Cache {
         by_one
             && match &view.source {
                 Source::Events(source) => {
-                    let topic = &self.topology.topics[source.topic].topic;
-                    !(self.in_parts && topic.deduplicate.is_some())
+                    let drops = |topic: usize| self.topology.topics[topic].topic.deduplicate.is_some();
+                    !(self.in_parts && source.topics.iter().any(|of| drops(of.topic)))
                 }
                 Source::Seen(_) => true,
                 Source::Copy(_) | Source::Aggregate(_) => false,

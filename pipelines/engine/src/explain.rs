@@ -75,8 +75,8 @@ pub struct ViewExplained {
     /// 0 where events alone feed it; else one more than what it reads.
     pub level: usize,
     pub made: Made,
-    /// The topic or the view that feeds it.
-    pub from: String,
+    /// The topic that feeds it, or each of several, or the view.
+    pub from: Vec<String>,
     pub inputs: Vec<Input>,
     /// The view whose row each event may read (`with`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,16 +156,16 @@ impl<'a> Subject<'a> {
         source.with.map(|with| self.topology.views[with].table.name.as_str())
     }
 
-    /// The topic whose events feed it, straight or through other views, and its key.
-    fn topic(self) -> &'a headwater_schemas::Topic {
-        // Views over several topics are not built.
-        let topic = self.topology.topics_of(self.index)[0];
-        &self.topology.topics[topic].topic
+    /// The topics whose events feed it, straight or through other views: one as a rule.
+    fn topics(self) -> Vec<&'a headwater_schemas::Topic> {
+        let topics = self.topology.topics_of(self.index).into_iter();
+        topics.map(|topic| &*self.topology.topics[topic].topic).collect()
     }
 
-    /// The topic or the view that feeds it.
-    fn from(self) -> &'a str {
-        self.source().map_or(self.topic().name.as_str(), |source| source.view.table.name.as_str())
+    /// The topics or the view that feed it.
+    fn from(self) -> Vec<String> {
+        let topics = || self.topics().iter().map(|topic| topic.name.clone()).collect();
+        self.source().map_or_else(topics, |source| vec![source.view.table.name.clone()])
     }
 }
 
@@ -214,7 +214,7 @@ fn view(project: &Project, subject: Subject) -> ViewExplained {
         doc: table.doc.clone(),
         level: subject.view.level,
         made: subject.made(),
-        from: subject.from().to_owned(),
+        from: subject.from(),
         inputs: inputs::of(subject),
         beside: subject.beside().map(str::to_owned),
         key: columns::key(subject),

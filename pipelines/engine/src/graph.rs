@@ -201,17 +201,19 @@ impl Maker<'_> {
         let name = &view.table.name;
         let (source, label) = match &view.source {
             Source::Events(source) => {
-                let topic = &topology.topics[source.topic].topic;
-                let events = topic.events.iter().map(|event| event.name.as_str()).chain([TOMBSTONE]);
-                let events = events.zip(&source.inputs).filter(|(_, inputs)| !inputs.is_empty());
-                let events: Vec<&str> = events.map(|(event, _)| event).collect();
-                let title = format!("{} of topic {} to view {name}", events.join(", "), topic.name);
-                let from = self.find("topic", &topic.name).map(|from| (from, false, "", title));
+                let from = source.topics.iter().filter_map(|of| {
+                    let topic = &topology.topics[of.topic].topic;
+                    let events = topic.events.iter().map(|event| event.name.as_str()).chain([TOMBSTONE]);
+                    let events = events.zip(&of.inputs).filter(|(_, inputs)| !inputs.is_empty());
+                    let events: Vec<&str> = events.map(|(event, _)| event).collect();
+                    let title = format!("{} of topic {} to view {name}", events.join(", "), topic.name);
+                    self.find("topic", &topic.name).map(|from| (from, false, "", title))
+                });
                 let with = source.with.map(|with| &topology.views[with].table.name);
                 let title =
                     with.map(|with| format!("view {name} stands beside {with}, and may read its row at each event"));
                 let with = with.and_then(|with| self.find("view", with)).zip(title);
-                return from.into_iter().chain(with.map(|(with, title)| (with, true, "beside", title))).collect();
+                return from.chain(with.map(|(with, title)| (with, true, "beside", title))).collect();
             }
             Source::Copy(source) => (source.view, "copy"),
             Source::Aggregate(source) => (source.view, "aggregate"),

@@ -13,9 +13,11 @@ mod describe;
 mod events;
 mod inputs;
 mod metadata;
+mod parts;
 mod retain;
 mod scope;
 mod seen;
+mod values;
 
 use std::sync::Arc;
 
@@ -139,12 +141,59 @@ pub(crate) enum Told {
 
 #[derive(Debug)]
 pub(crate) struct EventSource {
-    pub(crate) topic: usize,
+    /// One as a rule. Each of several has a part of every row; they are in the order of the topology's.
+    pub(crate) topics: Vec<TopicSource>,
     pub(crate) with: Option<usize>,
-    /// By the topic's events and then `Tombstone`, each in the order of the aliases that it stands under; none where it is not in `from`.
-    pub(crate) inputs: Vec<Vec<EventInput>>,
     /// By the columns after the key.
     pub(crate) reducers: Vec<Reducer>,
+    /// Where one of several topics makes the rows.
+    pub(crate) making: Option<Making>,
+}
+
+/// What a topic gives a view.
+#[derive(Debug)]
+pub(crate) struct TopicSource {
+    /// By [`Topology::topics`].
+    pub(crate) topic: usize,
+    /// What makes one partition of it feed each row, or its part of it.
+    pub(crate) owner: Option<Owner>,
+    /// By the topic's events and then `Tombstone`, each in the order of the aliases that it stands under; none where it is not in `from`.
+    pub(crate) inputs: Vec<Vec<EventInput>>,
+}
+
+/// How rows that several topics feed come and go with the part of one of them. Until that part is there, and once it is
+/// gone, those of the others are kept, and hidden.
+#[derive(Debug)]
+pub(crate) struct Making {
+    /// By the view's topics.
+    pub(crate) topic: usize,
+    /// The state column that tells whether its part is there.
+    pub(crate) made: usize,
+    /// The state column that tells whether another topic's is.
+    pub(crate) beside: usize,
+    /// By the columns after the key: whether it alone feeds them.
+    pub(crate) columns: Vec<bool>,
+    /// By the state columns, likewise.
+    pub(crate) state: Vec<bool>,
+}
+
+impl EventSource {
+    /// By the view's topics, and what the topic gives it.
+    pub(crate) fn topic(&self, topic: usize) -> Option<(usize, &TopicSource)> {
+        self.topics.iter().enumerate().find(|(_, of)| of.topic == topic)
+    }
+
+    /// Everything that feeds it.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &EventInput> {
+        self.topics.iter().flat_map(|of| of.inputs.iter().flatten())
+    }
+
+    /// By the view's topics: the one that feeds this column, counted after the key, if no other does.
+    pub(crate) fn topic_of(&self, column: usize) -> Option<usize> {
+        let feeds = |of: &TopicSource| of.inputs.iter().flatten().any(|input| input.arguments[column].is_some());
+        let mut feeding = (0..self.topics.len()).filter(|&of| feeds(&self.topics[of]));
+        feeding.next().filter(|_| feeding.next().is_none())
+    }
 }
 
 /// How one event feeds a view, under one alias.
@@ -296,10 +345,26 @@ impl Reducer {
             Reducer::Set { full } => Merged::Set { full },
             Reducer::Top(n) => Merged::Top(n),
             Reducer::Deviation { of, state } => Merged::Deviation { of, state },
-            // They are refused on such rows.
+            // They are refused on such rows, but where one partition feeds the part that they are of.
             Reducer::Last | Reducer::First { .. } | Reducer::List => return None,
             Reducer::FloatSum | Reducer::FloatAverage { .. } | Reducer::Computed(_) => return None,
         })
+    }
+
+    /// Its state columns.
+    fn state(&self) -> Vec<usize> {
+        match self {
+            Reducer::Last | Reducer::Count | Reducer::FloatSum => vec![],
+            Reducer::Extreme(_) | Reducer::List | Reducer::Top(_) => vec![],
+            Reducer::First { set } => set.iter().copied().collect(),
+            Reducer::Sum { sum, count, .. } => vec![*sum, *count],
+            Reducer::FloatAverage { state } | Reducer::Ordered { state, .. } => vec![*state],
+            Reducer::Distinct { state } | Reducer::Deviation { state, .. } => vec![*state],
+            Reducer::Set { full } => vec![*full],
+            Reducer::Computed(computed) => {
+                computed.parts.iter().flat_map(|part| part.reducer.state().into_iter().chain([part.value])).collect()
+            }
+        }
     }
 
     /// What its column holds before anything contributed.
@@ -406,7 +471,7 @@ impl Topology {
     /// The topics that feed a view, straight or through what it reads, by [`Topology::topics`].
     pub fn topics_of(&self, view: usize) -> Vec<usize> {
         match &self.views[view].source {
-            Source::Events(source) => vec![source.topic],
+            Source::Events(source) => source.topics.iter().map(|of| of.topic).collect(),
             Source::Seen(source) => vec![source.topic],
             Source::Copy(source) => self.topics_of(source.view),
             Source::Aggregate(source) => self.topics_of(source.view),
@@ -448,16 +513,22 @@ impl View {
             Source::Copy(_) => Feeding::Mapped,
             Source::Seen(_) => Feeding::ByOne,
             _ if self.owner.is_some() => Feeding::ByOne,
-            Source::Events(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), None)),
-            Source::Aggregate(source) => Feeding::ByMany(self.merge(&mut source.reducers.iter(), Some(source.rows))),
+            Source::Events(source) => {
+                let shown = source.making.as_ref().map(|making| making.made);
+                let columns = source.reducers.iter().enumerate().map(|(column, reducer)| {
+                    // What has no merging is refused on a row that many partitions of one topic feed.
+                    let of = || source.topic_of(column).map(|topic| Merged::Of { topic });
+                    reducer.merged().or_else(of).unwrap_or(Merged::Count)
+                });
+                Feeding::ByMany(Merge { columns: columns.collect(), rows: None, always: self.always, shown })
+            }
+            Source::Aggregate(source) => {
+                let columns = source.reducers.iter().map(|reducer| reducer.merged().unwrap_or(Merged::Count));
+                let (columns, rows) = (columns.collect(), Some(source.rows));
+                Feeding::ByMany(Merge { columns, rows, always: self.always, shown: None })
+            }
         };
         self.in_parts = self.table.in_parts();
-    }
-
-    fn merge(&self, reducers: &mut dyn Iterator<Item = &Reducer>, rows: Option<usize>) -> Merge {
-        // What has no merging is refused on a shared row.
-        let columns = reducers.map(|reducer| reducer.merged().unwrap_or(Merged::Count));
-        Merge { columns: columns.collect(), rows, always: self.always }
     }
 
     /// The row of a grand total before anything contributed; None for every other view, whose rows may be absent.

@@ -66,6 +66,9 @@ pub struct Merge {
     pub rows: Option<usize>,
     /// The row exists even where nothing contributes.
     pub always: bool,
+    /// The state column, a flag, that tells whether readers see the row: the topic that makes it has said so. None: they
+    /// see all of them.
+    pub shown: Option<usize>,
 }
 
 /// How the parts' values of a column make its value.
@@ -87,6 +90,8 @@ pub enum Merged {
     Deviation { of: Deviation, state: usize },
     /// That of the part which is first or last by the order that this state column holds.
     Ordered { of: Extreme, state: usize },
+    /// That of the one part which this topic feeds, by the view's topics.
+    Of { topic: usize },
 }
 
 /// What an exact sum's column shows of it.
@@ -130,7 +135,7 @@ impl Deviation {
 pub const AVERAGE_SCALE: u8 = 6;
 
 /// The columns that tell the parts of a row apart: its partition, and its lane, which is empty or the message key whose
-/// parked records were redriven.
+/// parked records were redriven. The partition is that of [`source_number`].
 const PART_COLUMNS: [(&str, Type); 2] = [("_part", Type::Int), ("_lane", Type::Bytes)];
 
 /// The largest number of 38 digits.
@@ -243,10 +248,24 @@ impl Table {
         }
         let before = self.key_len() + PART_COLUMNS.len();
         for (i, column) in merge.columns.iter().enumerate() {
-            values.push(column.merged(parts, before + i, &mut state));
+            values.push(column.merged(parts, self.key_len(), before + i, &mut state));
         }
         let version = parts.iter().map(|part| part.position.offset + 1).sum();
-        Some(Row { values, state, position: RowPosition { partition: -1, offset: version }, hidden: false })
+        let row = Row { values, state, position: RowPosition { partition: -1, offset: version }, hidden: false };
+        self.is_shown(&row).then_some(row)
+    }
+
+    /// Whether readers see the row. One that several topics feed may wait for the topic that makes it.
+    pub fn is_shown(&self, row: &Row) -> bool {
+        self.shown().is_none_or(|flag| row.state[flag] == Value::Boolean(true))
+    }
+
+    /// The state column that tells whether readers see a row, where they do not see all.
+    pub fn shown(&self) -> Option<usize> {
+        match &self.fed {
+            Feeding::ByMany(merge) => merge.shown,
+            Feeding::ByOne | Feeding::Mapped => None,
+        }
     }
 
     /// Whether readers no longer see the row at this time, in milliseconds since 1970.
@@ -284,13 +303,18 @@ impl Retain {
 }
 
 impl Merged {
-    /// What the parts' values in this column make. `state` is the whole row's: counts and wide sums are added up already,
+    /// What the parts' values in this column make; `part_column` tells whose part it is. `state` is the whole row's: counts and wide sums are added up already,
     /// what is packed is put there.
-    fn merged(self, parts: &[Row], column: usize, state: &mut [Value]) -> Value {
+    fn merged(self, parts: &[Row], part_column: usize, column: usize, state: &mut [Value]) -> Value {
         let values = parts.iter().map(|part| &part.values[column]);
         let states = |packed: usize| parts.iter().map(move |part| &part.state[packed]);
         let (packed, (value, merged)) = match self {
             Merged::Count => return total(values),
+            // What belongs to it in the state is blank in all other parts.
+            Merged::Of { topic } => {
+                let part = parts.iter().find(|part| topic_of(&part.values[part_column]) == topic);
+                return part.map_or(Value::Null, |part| part.values[column].clone());
+            }
             Merged::Sum { sum, count, result } => return result.shown(&state[sum], &state[count]),
             Merged::Extreme(of) => return extreme::merged(of, values),
             Merged::Set { full } => (full, set::merged(values.zip(states(full)))),
@@ -307,12 +331,14 @@ impl Merged {
     }
 }
 
-/// The sum of counts or of wide sums.
+/// The sum of counts or of wide sums; whether any flag is set; of what is packed, the one that is not blank.
 fn total<'v>(mut values: impl Iterator<Item = &'v Value>) -> Value {
     let first = values.next().cloned().unwrap_or(Value::Null);
     values.fold(first, |total, value| match (total, value) {
         (Value::Long(a), Value::Long(b)) => Value::Long(a + b),
         (Value::Wide(a), Value::Wide(b)) => Value::Wide(Box::new(*a + **b)),
+        (Value::Boolean(a), Value::Boolean(b)) => Value::Boolean(a | b),
+        (Value::Bytes(a), Value::Bytes(b)) if a.is_empty() => Value::Bytes(b.clone()),
         (total, _) => total,
     })
 }
@@ -338,10 +364,30 @@ pub(crate) fn decimal(unscaled: I256, scale: u8) -> Value {
     fits.map_or(Value::Null, |unscaled| Value::Decimal(Decimal { unscaled, scale }))
 }
 
-/// The key columns that follow a shared row's own where it is kept in parts, for the events of this partition.
-pub(crate) fn part_key(partition: i32) -> [ValueRef<'static>; 2] {
-    [ValueRef::Long(i64::from(partition)), ValueRef::Bytes(&[])]
+/// The key columns that follow a shared row's own where it is kept in parts, for the events of this [`source_number`].
+pub(crate) fn part_key(source: i32) -> [ValueRef<'static>; 2] {
+    [ValueRef::Long(i64::from(source)), ValueRef::Bytes(&[])]
 }
+
+/// A topic has fewer partitions than two to the power of this.
+const PARTITION_BITS: u32 = 24;
+
+/// Which partition of which of a view's topics: the partition's own number where one topic feeds the view, or the first.
+pub(crate) fn source_number(topic: usize, partition: i32) -> i32 {
+    debug_assert!(partition < 1 << PARTITION_BITS && topic < MAX_TOPICS, "{topic}, {partition}");
+    (topic as i32) << PARTITION_BITS | partition
+}
+
+/// By the view's topics: whose part this is, by its first column.
+fn topic_of(part: &Value) -> usize {
+    match part {
+        Value::Long(source) => usize::try_from(source >> PARTITION_BITS).unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// The most topics that may feed one view.
+pub(crate) const MAX_TOPICS: usize = 100;
 
 impl Row {
     /// The row's key, given its table.

@@ -140,13 +140,23 @@ impl Reader {
     /// A record without a value, of the topic whose key it gives.
     fn tombstone(&mut self, given: &GivenDecl, topics: &[Arc<Topic>], time: i64) -> Option<GivenEvent> {
         let entries = self.mapping(&given.fields)?;
-        let (meta, fields): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| scalar(key).starts_with('_'));
+        let (mut meta, fields): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| scalar(key).starts_with('_'));
+        let said = meta.iter().find(|(key, _)| scalar(key) == "_topic").map(|(_, name)| scalar(name));
+        meta.retain(|(key, _)| scalar(key) != "_topic");
         let named = |name: &String| fields.iter().any(|(key, _)| scalar(key) == name);
-        let of = |topic: &&Arc<Topic>| topic.key.len() == fields.len() && topic.key.iter().all(named);
-        let (Some(topic), None) = (topics.iter().find(of), topics.iter().filter(of).nth(1)) else {
-            let help = "write the fields of the key, and no others: `Tombstone: { order_id: o1 }`".to_owned();
+        let of = |topic: &&Arc<Topic>| {
+            topic.key.len() == fields.len() && topic.key.iter().all(named) && said.is_none_or(|said| topic.name == said)
+        };
+        let of: Vec<&Arc<Topic>> = topics.iter().filter(of).collect();
+        let [topic] = of.as_slice() else {
+            let (label, help) = match of.first() {
+                None => {
+                    ("of none", "write the fields of the key, and no others: `Tombstone: { order_id: o1 }`".to_owned())
+                }
+                Some(topic) => ("of several", format!("say which: `_topic: {}`", topic.name)),
+            };
             let message = format!("`{TOMBSTONE}` does not say which topic's key it has");
-            self.error(&given.event.span, message, "of none, or of several", Some(help));
+            self.error(&given.event.span, message, label, Some(help));
             return None;
         };
         let record = &topic.events.first()?.schema.record;
@@ -161,7 +171,8 @@ impl Reader {
             topic.write_message_key(values.iter().map(|value| value.borrow(&bump)), &mut key);
         }
         let event = topic.events.len();
-        let mut given = GivenEvent { topic: topic.clone(), event, value, key: Some(key), time, headers: Vec::new() };
+        let topic = Arc::clone(topic);
+        let mut given = GivenEvent { topic, event, value, key: Some(key), time, headers: Vec::new() };
         self.meta(&meta, &mut given)?;
         Some(given)
     }

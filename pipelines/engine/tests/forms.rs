@@ -75,3 +75,8 @@ fn without_repeats() {
 fn over_records_without_a_value() {
     run(include_str!("forms/tombstones.txt"));
 }
+
+#[test]
+fn over_several_topics() {
+    run(include_str!("forms/topics.txt"));
+}

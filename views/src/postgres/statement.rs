@@ -149,7 +149,9 @@ pub(super) fn create(layout: &Layout, topology: &str) -> Vec<String> {
     }
     let shown: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
     statements.push(format!("DROP VIEW IF EXISTS {view}"));
-    statements.push(format!("CREATE VIEW {view} AS SELECT {} FROM {physical}", shown.join(", ")));
+    let all = format!("CREATE VIEW {view} AS SELECT {} FROM {physical}", shown.join(", "));
+    let only = table.shown().map(|flag| format!(" WHERE {}", columns(layout, "")[table.columns.len() + flag]));
+    statements.push(all + only.as_deref().unwrap_or_default());
     let made = format!("View {} of topology {topology}, generation {}.", table.name, layout.generation);
     let made = table.doc.as_ref().map_or(made.clone(), |doc| format!("{doc}\n{made}"));
     for (kind, name) in [("TABLE", &physical), ("VIEW", &view)] {

@@ -121,10 +121,11 @@ pub(super) fn create(layout: &Layout) -> Vec<String> {
         .zip(&layout.cells)
         .map(|(column, cell)| format!("{} AS {}", cell.shown(&quoted(&column.name)), quoted(&column.name)))
         .collect();
+    let only = table.shown().map(|flag| format!(" WHERE {}", names[table.columns.len() + flag]));
     let mut statements = vec![
         format!("CREATE TABLE {physical} ({}) {options}", definitions.join(", ")),
         format!("DROP VIEW IF EXISTS {view}"),
-        format!("CREATE VIEW {view} AS SELECT {} FROM {physical}", shown.join(", ")),
+        format!("CREATE VIEW {view} AS SELECT {} FROM {physical}{}", shown.join(", "), only.unwrap_or_default()),
     ];
     if let Some(retain) = table.retain.filter(|retain| retain.pruned) {
         // No view's name starts so.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headwater_engine::table::{Direction, Feeding, Row, RowPosition, Table};
+use headwater_engine::table::{Direction, Feeding, Merge, Merged, Row, RowPosition, StateColumn, StateType, Table};
 use headwater_schemas::{Decimal, FieldType, Type, Value};
 use headwater_views::StoreError;
 use sqlx::Row as _;
@@ -90,6 +90,21 @@ async fn the_plain_name_shows_what_people_read() {
         assert_eq!(said.0, "What's sold.\nView order of topology shop, generation 1.");
         assert_eq!(said.1, "it's \"net\" \\ $$; DROP SCHEMA x; --");
     }
+}
+
+#[tokio::test]
+async fn the_plain_name_leaves_out_what_no_topic_has_made() {
+    let schema = Schema::fresh();
+    let store = open(&schema).await;
+    let merge = Merge { columns: vec![Merged::Count], rows: None, always: false, shown: Some(0) };
+    let state = vec![StateColumn { name: "_made".to_owned(), ty: StateType::Flag }];
+    let table = Table { state, fed: Feeding::ByMany(merge), ..totals(false) };
+    store.create(&deployment(std::slice::from_ref(&table))).await.unwrap();
+    let row = |name: &str, made| Row { state: vec![Value::Boolean(made)], ..total(name, 1) };
+    flush(&store, &table, None, vec![row("a", false), row("b", true)]).await.unwrap();
+    let mut connection = by_hand(&schema).await;
+    let shown: Vec<String> = sqlx::query_scalar("SELECT name FROM totals").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(shown, ["b"]);
 }
 
 #[tokio::test]

@@ -159,7 +159,8 @@ pub(super) fn is_doubtful(name: &Text, topologies: &[Arc<Topology>]) -> bool {
 fn plan(topology: &Topology, view: usize, event: usize) -> Option<(&CopySource, &EventSource, &EventInput)> {
     let Source::Copy(copy) = &topology.views[view].source else { return None };
     let Source::Events(events) = &topology.views[copy.view].source else { return None };
-    let [input] = events.inputs.get(event)?.as_slice() else { return None };
+    let [of] = events.topics.as_slice() else { return None };
+    let [input] = of.inputs.get(event)?.as_slice() else { return None };
     (input.is_plain() && copy.filter.is_none()).then_some((copy, events, input))
 }
 

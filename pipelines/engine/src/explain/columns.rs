@@ -98,7 +98,12 @@ fn how(subject: Subject, index: usize) -> String {
         Source::Aggregate(_) => "added, and taken back",
         Source::Seen(_) => "the last records of the key",
         Source::Events(source) => match &table.fed {
-            Feeding::ByMany(merge) => put_together(merge.columns[after]),
+            Feeding::ByMany(merge) => match merge.columns[after] {
+                Merged::Of { topic } => {
+                    return format!("topic {}, in the order of its log", subject.topics()[topic].name);
+                }
+                merged => put_together(merged),
+            },
             Feeding::ByOne | Feeding::Mapped if in_order(&source.reducers[after]) => "in the order of the log",
             Feeding::ByOne | Feeding::Mapped => "in any order",
         },
@@ -129,12 +134,14 @@ fn put_together(merged: Merged) -> &'static str {
         Merged::Deviation { .. } => "of all sums",
         Merged::Ordered { of: Extreme::Least, .. } => "the first by its own order",
         Merged::Ordered { of: Extreme::Greatest, .. } => "the last by its own order",
+        Merged::Of { .. } => "of one topic",
     }
 }
 
 /// Why one partition feeds each row, or many do.
 pub(super) fn ownership(subject: Subject) -> String {
-    let topic = subject.topic();
+    let topics = subject.topics();
+    let [topic] = topics.as_slice() else { return parts(subject) };
     let key = super::text::listed(&topic.key);
     let name = &topic.name;
     match subject.made() {
@@ -152,6 +159,26 @@ pub(super) fn ownership(subject: Subject) -> String {
             )
         }
     }
+}
+
+/// What each of several topics has of a row.
+fn parts(subject: Subject) -> String {
+    let Source::Events(source) = &subject.view.source else { return String::new() };
+    let part = |(index, topic): (usize, &headwater_schemas::Topic)| {
+        let fed = match source.topics[index].owner {
+            Some(_) => format!("one partition, since {} is in its key", super::text::listed(&topic.key)),
+            None => "many partitions, in no order".to_owned(),
+        };
+        let makes = source.making.as_ref().is_some_and(|making| making.topic == index);
+        let makes = if makes {
+            ", and makes the row: until it has, and once it is gone, nobody sees what others say"
+        } else {
+            ""
+        };
+        format!("topic {} feeds its part from {fed}{makes}", topic.name)
+    };
+    let parts: Vec<String> = subject.topics().into_iter().enumerate().map(part).collect();
+    format!("shared: each topic has a part of a row, and readers put them together; {}", parts.join("; "))
 }
 
 /// Whether an aggregate's key holds its source's owner: then one partition feeds each row, which is kept as shared all the

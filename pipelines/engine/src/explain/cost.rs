@@ -41,7 +41,7 @@ fn rows(subject: Subject) -> (Rows, Rows) {
 }
 
 fn of_events(subject: Subject, source: &EventSource) -> (Rows, Rows) {
-    let mut by_event: BTreeMap<usize, (Rows, Rows)> = BTreeMap::new();
+    let mut by_event: BTreeMap<inputs::EventPlace, (Rows, Rows)> = BTreeMap::new();
     for (event, decl, input) in inputs::fed(subject, source) {
         let rows = match (&decl.each, &input.filter) {
             (Some((_, array)), _) => Rows::each(&array.value),
@@ -84,7 +84,7 @@ fn moves(key: &[Expr], from: Subject) -> bool {
 }
 
 fn read(subject: Subject) -> String {
-    let from = subject.from();
+    let from = super::text::listed(&subject.from());
     let own = match (subject.made(), subject.view.owner.is_some()) {
         (Made::Copy, _) => return format!("nothing: rows are mapped from those of {from} that change"),
         (Made::Aggregate, _) => {

@@ -41,19 +41,22 @@ pub(super) fn of(subject: Subject) -> Vec<Input> {
     decl.from.iter().map(|input| told(input, does)).collect()
 }
 
-/// The events that feed a view, by their index in the topic, in the order of the declaration.
+/// A topic, by the view's, and an event by the topic's.
+pub(super) type EventPlace = (usize, usize);
+
+/// The events that feed a view, in the order of the declaration.
 pub(super) fn fed<'a>(
     subject: Subject<'a>,
     source: &'a EventSource,
-) -> impl Iterator<Item = (usize, &'a InputDecl, &'a EventInput)> {
-    let mut seen: Vec<usize> = Vec::new();
+) -> impl Iterator<Item = (EventPlace, &'a InputDecl, &'a EventInput)> {
+    let mut seen: Vec<EventPlace> = Vec::new();
     let declared = subject.decl.map_or(&[][..], |decl| &decl.from);
     declared.iter().filter_map(move |input| {
-        let event = event(subject, source, &input.source.value);
+        let event = place(subject, source, &input.source.value)?;
         // One event's inputs are in the order of its aliases.
         let nth = seen.iter().filter(|other| **other == event).count();
         seen.push(event);
-        Some((event, input, source.inputs[event].get(nth)?))
+        Some((event, input, source.topics[event.0].inputs[event.1].get(nth)?))
     })
 }
 
@@ -69,11 +72,20 @@ fn told(input: &InputDecl, does: &str) -> Input {
     }
 }
 
-/// The event's index, `Tombstone`'s being after the others.
-fn event(subject: Subject, source: &EventSource, name: &str) -> usize {
-    let topic = &subject.topology.topics[source.topic].topic;
-    let found = topic.events.iter().position(|event| event.name == name && name != TOMBSTONE);
-    found.unwrap_or(topic.events.len())
+/// Where an event is that feeds the view; `Tombstone` is after the others of its topic.
+fn place(subject: Subject, source: &EventSource, name: &str) -> Option<EventPlace> {
+    let events = source.topics.iter().enumerate().flat_map(|(topic, of)| {
+        let fed = of.inputs.iter().enumerate().filter(|(_, inputs)| !inputs.is_empty());
+        fed.map(move |(event, _)| (topic, event))
+    });
+    let mut events = events;
+    events.find(|&place| self::name(subject, source, place) == name)
+}
+
+/// An event's name.
+pub(super) fn name<'a>(subject: Subject<'a>, source: &EventSource, (topic, event): EventPlace) -> &'a str {
+    let topic = &subject.topology.topics[source.topics[topic].topic].topic;
+    topic.events.get(event).map_or(TOMBSTONE, |event| &event.name)
 }
 
 fn said(subject: Subject, source: &EventSource, role: Role) -> &'static str {

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::text::listed;
 use super::{Subject, inputs};
-use crate::declare::TOMBSTONE;
 use crate::expr::Expr;
 use crate::plan::{Role, Source};
 
@@ -101,16 +100,15 @@ pub(super) fn of(subject: Subject) -> Size {
 fn until(subject: Subject) -> Option<String> {
     match &subject.view.source {
         Source::Events(source) => {
-            let topic = &subject.topology.topics[source.topic].topic;
-            let name = |event: usize| topic.events.get(event).map_or(TOMBSTONE, |event| &event.name).to_owned();
             let deletes = inputs::fed(subject, source)
                 .filter(|(_, _, input)| matches!(input.role, Role::DeleteRow | Role::DeletePartition));
-            let mut names: Vec<String> = deletes.map(|(event, ..)| name(event)).collect();
+            let mut names: Vec<String> =
+                deletes.map(|(event, ..)| inputs::name(subject, source, event).to_owned()).collect();
             names.dedup();
             (!names.is_empty()).then(|| format!("until {}", listed(&names)))
         }
-        Source::Copy(_) => Some(format!("while {} has it", subject.from())),
-        Source::Aggregate(_) => Some(format!("while a row of {} adds to it", subject.from())),
+        Source::Copy(_) => Some(format!("while {} has it", listed(&subject.from()))),
+        Source::Aggregate(_) => Some(format!("while a row of {} adds to it", listed(&subject.from()))),
         Source::Seen(_) => None,
     }
 }
@@ -132,7 +130,8 @@ fn bucket(subject: Subject) -> String {
             (time, format!("of a time of {}", source.view.table.name))
         }
         None => {
-            let fields = subject.topic().events.iter().flat_map(|event| &event.schema.record.fields);
+            let events = subject.topics().into_iter().flat_map(|topic| &topic.events);
+            let fields = events.flat_map(|event| &event.schema.record.fields);
             let time = fields.into_iter().find(|field| is_time(&field.ty.ty)).map(|field| field.name.as_str());
             (time, "of the event's time".to_owned())
         }
@@ -143,13 +142,14 @@ fn bucket(subject: Subject) -> String {
 
 pub(super) fn hot(subject: Subject) -> Option<Hot> {
     let table = &subject.view.table;
-    let topic = &subject.topic().name;
+    let names: Vec<String> = subject.topics().iter().map(|topic| topic.name.clone()).collect();
+    let topics = super::text::topics(&names);
     let spread =
         "workers on Postgres wait for each other here, and Cassandra keeps a part for each partition of the topic";
     if table.key_len() == 0 {
         return Some(Hot {
             note: "one hot row",
-            says: format!("every event of topic {topic} that gets here changes the one row, once a batch"),
+            says: format!("every event of {topics} that gets here changes the one row, once a batch"),
             advice: format!("{spread}; a key with a group or a time bucket spreads it"),
         });
     }
@@ -158,7 +158,7 @@ pub(super) fn hot(subject: Subject) -> Option<Hot> {
     {
         return Some(Hot {
             note: "few hot rows",
-            says: format!("the events of topic {topic} meet in {rows} rows at most"),
+            says: format!("the events of {topics} meet in {rows} rows at most"),
             advice: format!("{spread}; another key column spreads it"),
         });
     }
@@ -195,7 +195,7 @@ fn is_constant(subject: Subject, index: usize) -> bool {
     let keys: Vec<&[Expr]> = match &subject.view.source {
         Source::Copy(source) => vec![&source.key],
         Source::Aggregate(source) => source.inputs.iter().map(|input| input.key.as_slice()).collect(),
-        Source::Events(source) => source.inputs.iter().flatten().map(|input| input.key.as_slice()).collect(),
+        Source::Events(source) => source.inputs().map(|input| input.key.as_slice()).collect(),
         // A message key's fields.
         Source::Seen(_) => return false,
     };

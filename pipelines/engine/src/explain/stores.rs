@@ -53,11 +53,12 @@ fn on_cassandra(subject: Subject) -> String {
                             guard stays"
             .to_owned(),
         _ if shared => {
-            let topic = subject.topic();
+            let of = |topic: &&headwater_schemas::Topic| {
+                format!("the {} partitions of topic {}", topic.partitions, topic.name)
+            };
             let parts = format!(
-                "a part of each row for each of the {} partitions of topic {}, whole and at its event's offset; readers put \
-                 the parts together",
-                topic.partitions, topic.name
+                "a part of each row for each of {}, whole and at its event's offset; readers put the parts together",
+                listed(&subject.topics().iter().map(of).collect::<Vec<_>>())
             );
             match subject.made() {
                 Made::Aggregate if !subject.view.always => {

@@ -56,11 +56,12 @@ impl Explanation {
 
 fn overview_row(view: &ViewExplained) -> Vec<String> {
     let beside = view.beside.as_ref().map_or(String::new(), |beside| format!(", beside {beside}"));
+    let from = listed(&view.from);
     let made = match view.made {
-        Made::Events => format!("events of {}{beside}", view.from),
-        Made::Copy => format!("a copy of {}", view.from),
-        Made::Aggregate => format!("an aggregate of {}", view.from),
-        Made::Memory => format!("the repeats of {}", view.from),
+        Made::Events => format!("events of {from}{beside}"),
+        Made::Copy => format!("a copy of {from}"),
+        Made::Aggregate => format!("an aggregate of {from}"),
+        Made::Memory => format!("the repeats of {from}"),
     };
     let notes = [view.hot.as_ref().map(|hot| hot.note), view.size.note.as_deref()];
     let notes: Vec<&str> = notes.into_iter().flatten().collect();
@@ -105,12 +106,13 @@ impl ViewExplained {
     }
 
     fn fed_by(&self, out: &mut String) {
+        let from = listed(&self.from);
         let source = match self.made {
-            Made::Events => format!("topic {}", self.from),
-            Made::Copy => format!("view {}, copied under another key", self.from),
-            Made::Aggregate => format!("view {}, aggregated", self.from),
+            Made::Events => topics(&self.from),
+            Made::Copy => format!("view {from}, copied under another key"),
+            Made::Aggregate => format!("view {from}, aggregated"),
             Made::Memory => {
-                format!("topic {}: what is remembered of its records, by which repeats are dropped", self.from)
+                format!("topic {from}: what is remembered of its records, by which repeats are dropped")
             }
         };
         match &self.beside {
@@ -188,6 +190,11 @@ fn promises(out: &mut String, promises: &[Promise]) {
 }
 
 /// `a`, `a and b`, `a, b and c`.
+/// `topic a`, or `topics a and b`.
+pub(super) fn topics(names: &[String]) -> String {
+    format!("{} {}", if names.len() == 1 { "topic" } else { "topics" }, listed(names))
+}
+
 pub(super) fn listed(names: &[String]) -> String {
     match names {
         [] => String::new(),

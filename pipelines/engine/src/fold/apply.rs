@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use headwater_schemas::ValueRef;
+use headwater_schemas::{Value, ValueRef};
 
 use super::reduce::{self, Sign};
 use super::slots::{columns_read, elements, passes, put_element, slots};
 use super::unreadable::Watched;
 use super::working::{Change, Touch, Working};
 use super::{Out, position};
-use crate::batch::{Batch, Entry, key_value, unfit_for_key};
+use crate::batch::{Batch, Entry, Record, key_value, unfit_for_key};
 use crate::expr::Expr;
-use crate::plan::{Argument, EventInput, EventSource, Reducer, Role, Topology, View};
-use crate::table::{Row, RowPosition, Table, part_key};
+use crate::plan::{Argument, EventInput, EventSource, Making, Reducer, Role, Topology, View};
+use crate::table::{Row, RowPosition, Table, part_key, source_number};
 
 pub(super) type Failures = Vec<(usize, String)>;
 
@@ -75,10 +75,9 @@ pub(super) fn touch_events(
     let mut bump = Bump::new();
     for (record, entry) in batch.cell.borrow_dependent().entries.iter().enumerate() {
         let Entry::Event { event, slots: fields } = entry else { continue };
-        if out[record].is_some() || batch.records()[record].topic != source.topic {
-            continue;
-        }
-        let inputs = &source.inputs[*event];
+        let Record { topic, partition, .. } = batch.records()[record];
+        let Some((topic, of)) = source.topic(topic).filter(|_| out[record].is_none()) else { continue };
+        let inputs = &of.inputs[*event];
         if inputs.is_empty() {
             continue;
         }
@@ -87,7 +86,7 @@ pub(super) fn touch_events(
         if with.is_some() && change.is_none() {
             continue;
         }
-        let partition = batch.records()[record].partition;
+        let from = source_number(topic, partition);
         for (index, input) in inputs.iter().enumerate() {
             if change.is_some_and(|change| change.new.is_none()) && matches!(input.role, Role::Create | Role::Change) {
                 *absent += 1;
@@ -101,11 +100,11 @@ pub(super) fn touch_events(
                 failures.push((record, format!("view {}: {problem}", kept.table.name)));
                 continue;
             }
-            let at = At { record, partition, input: index as u32, element: 0 };
+            let at = At { record, from, input: index as u32, element: 0 };
             let touched = if columns == 0 && input.is_plain() {
                 touch_event(kept, input, at, fields, &bump, work)
             } else {
-                let read = &read[*event][index];
+                let read = &read[topic][*event][index];
                 touch_through(kept, input, at, (row, columns, read), fields, &bump, work)
             };
             if let Err(problem) = touched {
@@ -115,24 +114,26 @@ pub(super) fn touch_events(
     }
 }
 
-/// The `with` row's columns that each input's expressions read, by the topic's events and their inputs.
+/// The `with` row's columns that each input's expressions read, by the view's topics, their events and the inputs of these.
 fn read_by_input<'s, E>(
     source: &'s EventSource,
     columns: usize,
     exprs: impl Fn(&'s EventInput) -> E,
-) -> Vec<Vec<Vec<usize>>>
+) -> Vec<Vec<Vec<Vec<usize>>>>
 where
     E: Iterator<Item = &'s Expr>,
 {
-    let by_event = source.inputs.iter();
-    by_event.map(|inputs| inputs.iter().map(|input| columns_read(exprs(input), columns)).collect()).collect()
+    let of_event =
+        |inputs: &'s Vec<EventInput>| inputs.iter().map(|input| columns_read(exprs(input), columns)).collect();
+    source.topics.iter().map(|of| of.inputs.iter().map(of_event).collect()).collect()
 }
 
 /// Which record, by which of its inputs, and which element.
 #[derive(Clone, Copy)]
 struct At {
     record: usize,
-    partition: i32,
+    /// The source number of its partition.
+    from: i32,
     input: u32,
     element: u32,
 }
@@ -164,12 +165,12 @@ fn touch_through(
 fn touch_event<'a>(
     kept: Kept,
     input: &EventInput,
-    At { record, partition, input: index, element }: At,
+    At { record, from, input: index, element }: At,
     slots: &[ValueRef<'a>],
     bump: &'a Bump,
     work: &mut Working,
 ) -> Result<(), String> {
-    let part = (kept.parted && input.role != Role::DeletePartition).then_some(partition);
+    let part = (kept.parted && input.role != Role::DeletePartition).then_some(from);
     let key = key(&input.key, part, slots, bump)?;
     if input.role == Role::DeletePartition {
         let partition = work.partition(key);
@@ -182,7 +183,7 @@ fn touch_event<'a>(
     Ok(())
 }
 
-/// Evaluates a key, of the part that is this partition's. A null or NaN has no place in one.
+/// Evaluates a key, of the part that has this source number. A null or NaN has no place in one.
 pub(super) fn key<'a>(
     exprs: &[Expr],
     part: Option<i32>,
@@ -227,21 +228,23 @@ pub(super) fn events(
             Touch::Change { .. } | Touch::Contribution { .. } => continue,
         };
         let Entry::Event { event, slots: fields } = &entries[record] else { continue };
-        let input = &source.inputs[*event][index];
+        let Record { topic, partition, offset, .. } = batch.records()[record];
+        let Some((topic, of)) = source.topic(topic) else { continue };
+        let input = &of.inputs[*event][index];
         bump.reset();
         let beside = with.and_then(|_| beside.of(record)).and_then(|change| change.new.as_deref());
         let slots = match input.each {
             None if columns == 0 => *fields,
             each => {
-                let slots = slots(beside, columns, &read[*event][index], each, fields, &bump);
+                let slots = slots(beside, columns, &read[topic][*event][index], each, fields, &bump);
                 if let (Some(each), Some(ValueRef::Array(elements))) = (each, each.map(|each| fields[each.array])) {
                     put_element(each, &elements[element], slots);
                 }
                 slots
             }
         };
-        let position = position(&batch.records()[record]);
-        match event_on_row(kept, source, input, work, row, slots, &bump, position) {
+        let position = RowPosition { partition: source_number(topic, partition), offset };
+        match event_on_row(kept, source, (topic, input), work, row, slots, &bump, position) {
             Ok(Applied::Changed { old, new }) if kept.view.has_dependents => {
                 work.changed(row, Change { record, old, new });
             }
@@ -267,7 +270,7 @@ enum Applied {
 fn event_on_row<'a>(
     kept: Kept,
     source: &EventSource,
-    input: &EventInput,
+    (topic, input): (usize, &EventInput),
     work: &mut Working,
     index: usize,
     slots: &[ValueRef<'a>],
@@ -284,22 +287,61 @@ fn event_on_row<'a>(
     }
     let old = row.current.take();
     let before = view.has_dependents.then(|| old.clone()).flatten();
+    let making = source.making.as_ref();
+    // What is there of the topics that do not make the row says nothing to the one that does.
+    let made = old.as_ref().is_none_or(|old| making.is_some_and(|making| !making.has_part(topic, old)));
     if input.role == Role::DeleteRow {
-        row.set(None, position);
+        row.set(old.and_then(|old| without_part(kept, making?, old, position)), position);
         return Ok(Applied::Changed { old: before, new: None });
     }
-    let made = old.is_none();
     let mut new = match old {
+        old if made && input.role == Role::Change => {
+            row.current = old;
+            return Ok(Applied::Absent);
+        }
         Some(old) => old,
-        None if input.role == Role::Change => return Ok(Applied::Absent),
         None => Arc::new(view.blank_row(&row.key, position)),
     };
     let target = Arc::make_mut(&mut new);
     target.position = position;
+    if let Some(making) = making {
+        target.state[making.flag(topic)] = Value::Boolean(true);
+    }
     let reduced = reduce_all(table, source, input, target, made, slots, bump);
     let shown = view.has_dependents.then(|| new.clone());
     row.set(Some(new), position);
     reduced.map(|()| Applied::Changed { old: before, new: shown })
+}
+
+impl Making {
+    /// The state column that tells whether this topic's part is there.
+    fn flag(&self, topic: usize) -> usize {
+        if topic == self.topic { self.made } else { self.beside }
+    }
+
+    fn has_part(&self, topic: usize, row: &Row) -> bool {
+        row.state[self.flag(topic)] == Value::Boolean(true)
+    }
+}
+
+/// What other topics have said of a row whose making is taken back; None where they have said nothing.
+fn without_part(kept: Kept, making: &Making, mut row: Arc<Row>, position: RowPosition) -> Option<Arc<Row>> {
+    if row.state[making.beside] != Value::Boolean(true) {
+        return None;
+    }
+    let left = Arc::make_mut(&mut row);
+    let blank = kept.view.blank_row(left.key(kept.table), position);
+    let values = making.columns.iter().enumerate().filter(|(_, of)| **of);
+    for (i, _) in values {
+        let column = kept.table.key_len() + i;
+        left.values[column] = blank.values[column].clone();
+    }
+    for (i, _) in making.state.iter().enumerate().filter(|(_, of)| **of) {
+        left.state[i] = blank.state[i].clone();
+    }
+    left.state[making.made] = Value::Boolean(false);
+    left.position = position;
+    Some(row)
 }
 
 /// Evaluates arguments, by their columns after the key, for what is wrong with them.

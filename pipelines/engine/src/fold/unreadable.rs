@@ -69,8 +69,7 @@ fn view_expressions(view: &View) -> Box<dyn Iterator<Item = &Expr> + '_> {
     }
     match &view.source {
         Source::Events(events) => {
-            let inputs = events.inputs.iter().flatten();
-            Box::new(inputs.flat_map(|input| all(&input.key, &input.filter, &input.arguments)))
+            Box::new(events.inputs().flat_map(|input| all(&input.key, &input.filter, &input.arguments)))
         }
         Source::Aggregate(aggregate) => {
             Box::new(aggregate.inputs.iter().flat_map(|input| all(&input.key, &input.filter, &input.arguments)))

@@ -88,7 +88,7 @@ impl Sql {
     /// What there is now, as a query would see it.
     pub(super) fn left(&self) -> Left {
         let rows = self.committed.views.iter().zip(&self.topology.views).map(|(rows, view)| {
-            let mut rows: Vec<Row> = rows.values().cloned().collect();
+            let mut rows: Vec<Row> = rows.values().filter(|row| view.table.is_shown(row)).cloned().collect();
             if view.table.is_shared() {
                 // Which of many partitions came last says nothing.
                 rows.iter_mut().for_each(|row| row.position = RowPosition { partition: -1, offset: -1 });

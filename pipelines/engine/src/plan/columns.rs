@@ -421,17 +421,19 @@ fn total(kind: Kind, ty: &Type) -> Result<(SumResult, Type), String> {
     })
 }
 
-/// What to write on rows that many partitions feed instead of a reducer that goes by the order of one.
-pub(super) fn instead_on_shared(kind: Kind) -> String {
+/// What to write on rows that many partitions feed, or several topics, instead of a reducer that goes by the order of one
+/// partition.
+pub(super) fn instead(kind: Kind, of_topics: bool) -> String {
+    let otherwise =
+        if of_topics { "give each topic a column of its own" } else { "put the topic's key into the view's key" };
     let name = match kind {
         Kind::First => "first",
         Kind::List => {
-            let help = "write `collect_set(…)`, which is in the order of the values, or put the topic's key into the view's key";
-            return help.to_owned();
+            return format!("write `collect_set(…)`, which is in the order of the values, or {otherwise}");
         }
         _ => "last",
     };
-    format!("write `{name}(… order by at)` with the event's time, or put the topic's key into the view's key")
+    format!("write `{name}(… order by at)` with the event's time, or {otherwise}")
 }
 
 /// Why a reducer is not for rows that many partitions feed, nor for views over views; None where its order does not tell.

@@ -288,11 +288,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Resolves `Tombstone`, which is of the topic that the other events are of, in the order of the aliases.
+    /// Resolves `Tombstone`, which is of the topic that the other events are of, or of several the one that makes rows, in
+    /// the order of the aliases.
     fn tombstones<'d>(&mut self, decl: &'d ViewDecl, refs: &mut Vec<(EventId, &'d InputDecl)>) -> bool {
         let tombstones: Vec<&InputDecl> = decl.from.iter().filter(|input| is_tombstone(input)).collect();
         let Some(first) = tombstones.first() else { return true };
-        let topic = match (refs.first(), self.topics.len()) {
+        let makes = |input: &InputDecl| decl.create_when.iter().any(|name| input.is_named(name));
+        let making = refs.iter().find(|(_, input)| makes(input)).or(refs.first());
+        let topic = match (making, self.topics.len()) {
             (Some((id, _)), _) => id.topic,
             (None, 1) => 0,
             (None, _) => {
@@ -410,11 +413,6 @@ impl<'a> Context<'a> {
         self.problems.push(error(span, message, label, help).code(Code::UnknownName));
     }
 
-    /// What the language plans and the engine does not do.
-    pub(super) fn not_supported(&mut self, span: &Span, message: String, label: &str, help: Option<String>) {
-        self.problems.push(error(span, message, label, help).code(Code::NotSupported));
-    }
-
     pub(super) fn expr_error(&mut self, text: &Text, problem: ExprError) {
         self.problems.push(Diagnostic::of_expression(text, problem));
     }
@@ -457,7 +455,8 @@ impl<'a> Context<'a> {
         let used = |topic: usize, event: usize| {
             self.views.iter().any(|view| match &view.source {
                 Source::Events(source) => {
-                    source.topic == topic && source.inputs.get(event).is_some_and(|inputs| !inputs.is_empty())
+                    let inputs = source.topic(topic).and_then(|(_, of)| of.inputs.get(event));
+                    inputs.is_some_and(|inputs| !inputs.is_empty())
                 }
                 _ => false,
             })
@@ -534,7 +533,7 @@ pub(super) fn unknown_view(cx: &mut Context, decl: &ViewDecl) -> View {
             columns.push(unknown::named(&name.value));
         }
     }
-    let source = EventSource { topic: 0, with: None, inputs: Vec::new(), reducers: Vec::new() };
+    let source = EventSource { topics: Vec::new(), with: None, reducers: Vec::new(), making: None };
     doubtful_view(decl, columns, Source::Events(source))
 }
 

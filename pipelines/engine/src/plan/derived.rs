@@ -119,10 +119,22 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, source: usize) -> View 
 fn readable(cx: &mut Context, decl: &ViewDecl, source: usize) -> bool {
     let view = &cx.views[source];
     let name = view.table.name.clone();
-    let reason = if view.owner.is_none() && !view.doubtful {
-        "its rows are shared by many partitions, so nobody has one row's old and new state"
+    let several = matches!(&view.source, Source::Events(source) if source.topics.len() > 1);
+    let (reason, help) = if several && !view.doubtful {
+        (
+            "it is fed by several topics, so nobody has one row's old and new state",
+            "declare it over the events of one topic",
+        )
+    } else if view.owner.is_none() && !view.doubtful {
+        (
+            "its rows are shared by many partitions, so nobody has one row's old and new state",
+            "declare it over the events, or over a view whose key contains the topic's",
+        )
     } else if view.deletes_partitions {
-        "whole partitions of it are deleted, so the deleted rows are not known one by one"
+        (
+            "whole partitions of it are deleted, so the deleted rows are not known one by one",
+            "declare it over the events, or let the event that deletes carry the row's whole key",
+        )
     } else if decl.with.is_some() || !decl.create_when.is_empty() || !decl.delete_when.is_empty() {
         let span =
             decl.with.iter().chain(&decl.create_when).chain(&decl.delete_when).next().map(|text| text.span.clone());
@@ -134,7 +146,7 @@ fn readable(cx: &mut Context, decl: &ViewDecl, source: usize) -> bool {
         return true;
     };
     let message = format!("view `{}` cannot read view `{name}`: {reason}", decl.name.value);
-    cx.error(&decl.from[0].source.span, message, "not readable change by change", None);
+    cx.error(&decl.from[0].source.span, message, "not readable change by change", Some(help.to_owned()));
     false
 }
 

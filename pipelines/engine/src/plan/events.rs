@@ -2,35 +2,37 @@
 
 use headwater_schemas::FieldType;
 
-use super::columns::{self, Call, Kind};
+use super::columns;
 use super::compile::{Context, EventId};
-use super::computed::{self, Reduced};
 use super::inputs::{self, Fed};
-use super::metadata::Metadata;
 use super::scope::EventScope;
-use super::{Argument, EventInput, EventSource, Owner, Reducer, Role, Source, View, may_be_key};
+use super::values::{Arguments, value_columns};
+use super::{EventInput, EventSource, Owner, Reducer, Role, Source, TopicSource, View, may_be_key, parts};
 use crate::declare::{ColumnsDecl, InputDecl, KeyEntry, Text, ViewDecl};
 use crate::expr::{self, Ast, Expr};
 use crate::source::suggestion;
-use crate::table::{Column, Feeding, StateColumn, Table};
+use crate::table::{self, Column, Table};
 use crate::unknown;
 
 /// A view in the making.
-struct Draft<'d> {
-    decl: &'d ViewDecl,
-    topic: usize,
+pub(super) struct Draft<'d> {
+    pub(super) decl: &'d ViewDecl,
+    /// One as a rule, ascending.
+    pub(super) topics: Vec<usize>,
+    /// By these: what makes one partition feed each row, or each part of one.
+    owners: Vec<Option<Owner>>,
     /// In the order of the aliases.
-    events: Vec<Fed>,
-    with: With,
+    pub(super) events: Vec<Fed>,
+    pub(super) with: With,
     /// Something in `from`, `with`, the roles or the key is mistaken.
-    doubtful: bool,
+    pub(super) doubtful: bool,
     /// A key column is called by the name of what it should be, and that is mistaken.
     misnamed: bool,
 }
 
 /// The view that this one stands beside.
 #[derive(Clone, Copy, PartialEq)]
-enum With {
+pub(super) enum With {
     None,
     View(usize),
     /// There is no such view, which was reported.
@@ -48,49 +50,88 @@ impl With {
 
 impl Draft<'_> {
     /// The events that make or change a row.
-    fn changing(&self) -> Vec<usize> {
+    pub(super) fn changing(&self) -> Vec<usize> {
         (0..self.events.len()).filter(|&i| self.events[i].changes()).collect()
+    }
+
+    /// The topic whose keys and deletions rows go by: the one there is, or of several the one that makes them, if one does.
+    fn making(&self) -> Option<usize> {
+        match self.topics.as_slice() {
+            [topic] => Some(*topic),
+            _ => parts::making(self.decl, &self.events),
+        }
+    }
+
+    fn owner_of(&self, topic: usize) -> Option<&Owner> {
+        let index = self.topics.iter().position(|of| *of == topic)?;
+        self.owners.get(index)?.as_ref()
+    }
+
+    /// Who feeds what events of these topics say.
+    pub(super) fn feeding(&self, topics: &[usize]) -> Feeding {
+        match topics {
+            _ if self.doubtful => Feeding::OnePartition,
+            [topic] if self.owner_of(*topic).is_some() => Feeding::OnePartition,
+            [_] => Feeding::ManyPartitions,
+            _ => Feeding::ManyTopics,
+        }
+    }
+}
+
+/// Who says what a column holds.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Feeding {
+    OnePartition,
+    ManyPartitions,
+    ManyTopics,
+}
+
+impl Feeding {
+    pub(super) fn called(self) -> &'static str {
+        match self {
+            Feeding::OnePartition => "of one partition",
+            Feeding::ManyPartitions => "shared by many",
+            Feeding::ManyTopics => "fed by several topics",
+        }
     }
 }
 
 /// Compiles a view whose `from` lists events; `complete` unless some of them are not known.
 pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &InputDecl)], complete: bool) -> View {
-    let topic = refs[0].0.topic;
+    let mut topics: Vec<usize> = refs.iter().map(|(id, _)| id.topic).collect();
+    topics.sort_unstable();
+    topics.dedup();
     let mut doubtful = decl.unsound || !complete;
-    if let Some((_, input)) = refs.iter().find(|(id, _)| id.topic != topic) {
-        doubtful = true;
-        cx.not_supported(
-            &input.source.span,
-            "a view fed by several topics is not supported yet".into(),
-            "an event of another topic",
-            Some("declare one view a topic, and join them in a query".into()),
-        );
-    }
-    let refs: Vec<_> = refs.iter().filter(|(id, _)| id.topic == topic).cloned().collect();
-    let (events, sound) = inputs::read(cx, decl, &refs, doubtful);
+    let (mut events, sound) = inputs::read(cx, decl, refs, doubtful);
     doubtful |= !sound || events.iter().any(|fed| fed.names.doubtful);
-    let (with, sound) = with(cx, decl, topic, &events);
+    if topics.len() > 1 && !doubtful {
+        doubtful = !parts::roles(cx, decl, &mut events);
+    }
+    let (with, sound) = with(cx, decl, &topics, &events);
     doubtful |= !sound;
-    let mut draft = Draft { decl, topic, events, with, doubtful, misnamed: false };
-    filters(cx, &mut draft, &refs);
+    let mut draft = Draft { decl, topics, owners: Vec::new(), events, with, doubtful, misnamed: false };
+    filters(cx, &mut draft, refs);
     let keys = keys(cx, &mut draft);
-    let (key_columns, owner) = key_columns(cx, &mut draft, &keys);
+    let key_columns = key_columns(cx, &mut draft, &keys);
+    draft.owners = draft.topics.iter().map(|&topic| owner(cx, &draft, topic, &keys)).collect();
     let mut state = Vec::new();
-    let owned = owner.is_some() || draft.doubtful;
-    let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, owned, &mut state);
-    check_creations(cx, &draft, owner.as_ref());
-    check_deletions(cx, &draft, owner.as_ref());
+    let (mut columns, reducers, arguments) = value_columns(cx, &draft, &key_columns, &mut state);
+    check_creations(cx, &draft);
+    check_deletions(cx, &draft);
     columns.extend((decl.unsound || draft.misnamed).then(unknown::any_column));
 
-    let mut inputs: Vec<Vec<EventInput>> = (0..=cx.topics[topic].events.len()).map(|_| Vec::new()).collect();
-    let mut arguments = arguments.into_iter();
-    let base = with.view().map_or(0, |with| cx.views[with].table.columns.len());
     let deletes_partitions = draft.events.iter().any(|fed| fed.role == Role::DeletePartition);
-    for (fed, key) in draft.events.into_iter().zip(keys.exprs) {
-        let arguments = arguments.next().unwrap_or_default();
-        let each = fed.each(base);
-        inputs[fed.id.event].push(EventInput { role: fed.role, filter: fed.filter, each, key, arguments });
+    let making = draft.making();
+    let mut source = source(cx, &mut draft, keys, arguments, reducers);
+    if let Some(topic) = making.filter(|_| source.topics.len() > 1 && !key_columns.is_empty() && !draft.doubtful) {
+        source.making = parts::making_of(topic, &source, &mut state);
+        parts::check(cx, decl, &source, &key_columns);
     }
+    let level = match with.view() {
+        Some(with) => cx.views[with].level + 1,
+        // After what drops repeats.
+        None => usize::from(draft.topics.iter().any(|&topic| cx.topics[topic].deduplicate.is_some())),
+    };
     let table = Table {
         name: decl.name.value.clone(),
         doc: decl.doc.clone(),
@@ -98,26 +139,46 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &Inpu
         partition: decl.key.partition.len(),
         clustering: decl.key.clustering.iter().map(|(_, direction)| *direction).collect(),
         state,
-        fed: Feeding::ByOne,
+        fed: table::Feeding::ByOne,
         retain: None,
     };
     View {
-        // After what drops repeats.
-        level: with.view().map_or(usize::from(cx.topics[topic].deduplicate.is_some()), |with| cx.views[with].level + 1),
-        owner,
+        level,
+        // Parts that are owned make no owned row.
+        owner: draft.owners.pop().flatten().filter(|_| draft.owners.is_empty()),
         buckets: buckets(decl),
         deletes_partitions,
         has_dependents: false,
         always: table.key_len() == 0,
         doubtful: draft.doubtful,
         in_parts: None,
-        source: Source::Events(EventSource { topic, with: with.view(), inputs, reducers }),
+        source: Source::Events(source),
         table,
     }
 }
 
+/// What the events of each topic do to rows.
+fn source(cx: &Context, draft: &mut Draft, keys: Keys, arguments: Arguments, reducers: Vec<Reducer>) -> EventSource {
+    let with = draft.with.view();
+    let base = with.map_or(0, |with| cx.views[with].table.columns.len());
+    let of = |(&topic, owner): (&usize, &Option<Owner>)| {
+        let inputs = (0..=cx.topics[topic].events.len()).map(|_| Vec::new()).collect();
+        TopicSource { topic, owner: owner.clone(), inputs }
+    };
+    let mut topics: Vec<TopicSource> = draft.topics.iter().zip(&draft.owners).map(of).collect();
+    let mut arguments = arguments.into_iter();
+    for (fed, key) in std::mem::take(&mut draft.events).into_iter().zip(keys.exprs) {
+        let arguments = arguments.next().unwrap_or_default();
+        let each = fed.each(base);
+        if let Some(of) = topics.iter_mut().find(|of| of.topic == fed.id.topic) {
+            of.inputs[fed.id.event].push(EventInput { role: fed.role, filter: fed.filter, each, key, arguments });
+        }
+    }
+    EventSource { topics, with, reducers, making: None }
+}
+
 /// The view that this one stands beside, and whether it may.
-fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (With, bool) {
+fn with(cx: &mut Context, decl: &ViewDecl, topics: &[usize], events: &[Fed]) -> (With, bool) {
     let Some(name) = &decl.with else { return (if decl.unsound { With::Unknown } else { With::None }, true) };
     let Some(index) = cx.view(&name.value) else {
         if !cx.declared(&name.value) && !cx.events_missing {
@@ -129,12 +190,13 @@ fn with(cx: &mut Context, decl: &ViewDecl, topic: usize, events: &[Fed]) -> (Wit
     let view = &cx.views[index];
     let problem = match &view.source {
         _ if view.doubtful => return (With::View(index), false),
+        Source::Events(source) if source.topics.len() > 1 => Some("it is fed by several topics".into()),
         Source::Events(_) if view.owner.is_none() => Some("its rows are shared by many partitions".into()),
-        Source::Events(source) if source.topic != topic => Some("it is fed by another topic".into()),
-        Source::Events(source) => events
-            .iter()
-            .filter(|fed| fed.id.topic == topic)
-            .find_map(|fed| not_beside(&source.inputs[fed.id.event], &fed.name)),
+        Source::Events(_) if topics.len() > 1 => Some("this view is fed by several topics".into()),
+        Source::Events(source) => match source.topic(topics[0]) {
+            None => Some("it is fed by another topic".into()),
+            Some((_, of)) => events.iter().find_map(|fed| not_beside(&of.inputs[fed.id.event], &fed.name)),
+        },
         _ if view.deletes_partitions => Some("whole partitions of it are deleted".into()),
         _ => Some("it is not fed by events".into()),
     };
@@ -230,7 +292,7 @@ fn column_text<'d>(decl: &'d ViewDecl, name: &Text) -> Option<&'d Text> {
     }
 }
 
-fn compile_expr(
+pub(super) fn compile_expr(
     cx: &Context,
     draft: &Draft,
     event: usize,
@@ -256,8 +318,8 @@ fn scope<'a>(cx: &'a Context, draft: &'a Draft, event: usize, with_readable: boo
     }
 }
 
-/// The key's columns with one type each, and whether one partition owns each row.
-fn key_columns(cx: &mut Context, draft: &mut Draft, keys: &Keys) -> (Vec<Column>, Option<Owner>) {
+/// The key's columns with one type each.
+fn key_columns(cx: &mut Context, draft: &mut Draft, keys: &Keys) -> Vec<Column> {
     let decl = draft.decl;
     let names = decl.key.partition.iter().chain(decl.key.clustering.iter().map(|(entry, _)| entry));
     let mut columns = Vec::new();
@@ -285,13 +347,14 @@ fn key_columns(cx: &mut Context, draft: &mut Draft, keys: &Keys) -> (Vec<Column>
         columns.push(Column { name: entry.name.value.clone(), ty: FieldType::required(ty), doc: None });
     }
     draft.doubtful |= !sound;
-    let owner = owner(cx, draft, keys);
-    (columns, owner)
+    columns
 }
 
-/// The row is owned where its key holds each field of the topic's key as it is, in every event.
-fn owner(cx: &Context, draft: &Draft, keys: &Keys) -> Option<Owner> {
-    let topic = &cx.topics[draft.topic];
+/// The row, or a topic's part of it, is owned where its key holds each field of the topic's key as it is, in every event.
+fn owner(cx: &Context, draft: &Draft, topic: usize, keys: &Keys) -> Option<Owner> {
+    let index = topic;
+    let topic = &cx.topics[topic];
+    let events = || (0..draft.events.len()).filter(|&event| draft.events[event].id.topic == index);
     let with = draft.with.view().map(|with| &cx.views[with]);
     let columns = topic.key.iter().enumerate().map(|(i, field)| {
         keys.entries.iter().position(|(_, ast)| {
@@ -303,204 +366,17 @@ fn owner(cx: &Context, draft: &Draft, keys: &Keys) -> Option<Owner> {
             };
             match (path.as_slice(), with) {
                 ([view, column], Some(with)) if *view == with.table.name => of_with(with, column),
-                _ => (0..draft.events.len())
-                    .all(|event| scope(cx, draft, event, false).event_field(&path) == Some(field)),
+                _ => events().all(|event| scope(cx, draft, event, false).event_field(&path) == Some(field)),
             }
         })
     });
-    Some(Owner { topic: draft.topic, columns: columns.collect::<Option<_>>()? })
-}
-
-type Arguments = Vec<Vec<Option<Argument>>>;
-
-/// The columns after the key: their types, reducers, and each event's arguments.
-fn value_columns(
-    cx: &mut Context,
-    draft: &Draft,
-    key: &[Column],
-    owned: bool,
-    state: &mut Vec<StateColumn>,
-) -> (Vec<Column>, Vec<Reducer>, Arguments) {
-    let mut arguments: Arguments = draft.events.iter().map(|_| Vec::new()).collect();
-    let declared = match &draft.decl.columns {
-        ColumnsDecl::Computed(columns) => columns,
-        ColumnsDecl::Copied(names) => {
-            let span = names.first().map_or(&draft.decl.name.span, |name| &name.span);
-            let help = "write `name: last(name)`".to_owned();
-            cx.error(span, "a list of columns is for a view over a view".into(), "which reducer?", Some(help));
-            let new = names.iter().filter(|name| !key.iter().any(|column| column.name == name.value));
-            return (new.map(|name| unknown::named(&name.value)).collect(), Vec::new(), arguments);
-        }
-    };
-    let mut columns = Vec::new();
-    let mut reducers = Vec::new();
-    for (name, text) in declared.iter().filter(|(name, _)| !key.iter().any(|column| column.name == name.value)) {
-        // An empty text was reported.
-        let column = if text.is_empty() { None } else { value_column(cx, draft, name, text, owned, state) };
-        let (reducer, ty, by_event) =
-            column.unwrap_or_else(|| (Reducer::Last, unknown::ty(), draft.events.iter().map(|_| None).collect()));
-        columns.push(Column { name: name.value.clone(), ty, doc: Some(text.value.clone()) });
-        reducers.push(reducer);
-        for (all, argument) in arguments.iter_mut().zip(by_event) {
-            all.push(argument);
-        }
-    }
-    (columns, reducers, arguments)
-}
-
-fn value_column(
-    cx: &mut Context,
-    draft: &Draft,
-    name: &Text,
-    text: &Text,
-    owned: bool,
-    state: &mut Vec<StateColumn>,
-) -> Option<Reduced> {
-    let call = match columns::read(cx, text) {
-        columns::Column::Mistaken => return None,
-        columns::Column::Computed(_) if !owned => {
-            columns::refuse_computed(cx, text, "shared by many");
-            return None;
-        }
-        columns::Column::Computed(ast) => {
-            let changing = draft.changing();
-            return computed::compile(cx, (name, text), &ast, &changing, state, &mut |cx, name, call, state| {
-                reduced(cx, draft, (name, text), call, owned, state)
-            });
-        }
-        columns::Column::Reducer(call) => call,
-        // A column of the `with` row is what it was at the last event.
-        columns::Column::Expression(ast) if reads_with(cx, draft, &ast) => {
-            Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: None }
-        }
-        columns::Column::Expression(_) => {
-            cx.error(
-                &text.span,
-                format!("column `{}` is not a reducer", name.value),
-                "neither a reducer nor an expression over reducers",
-                Some(format!("write `last({})`, `first(…)`, `count()` or `sum(…)`", text.value)),
-            );
-            return None;
-        }
-    };
-    reduced(cx, draft, (name, text), &call, owned, state)
-}
-
-/// A reducer's own state columns, its type and each event's argument.
-fn reduced(
-    cx: &mut Context,
-    draft: &Draft,
-    (name, text): (&Text, &Text),
-    call: &Call,
-    owned: bool,
-    state: &mut Vec<StateColumn>,
-) -> Option<Reduced> {
-    if !owned && call.kind.goes_by_order() {
-        cx.error(
-            &text.span,
-            format!("column `{}` depends on how partitions interleave", name.value),
-            "the row is shared by many partitions",
-            Some(columns::instead_on_shared(call.kind)),
-        );
-        return None;
-    }
-    let by_offset = call.order.as_ref().and_then(|order| order.paths().into_iter().find(|(path, _)| is_offset(path)));
-    if let Some((_, range)) = by_offset.filter(|_| !owned) {
-        let message = "offsets of different partitions have no order, and the row is shared by many".to_owned();
-        cx.error(&text.part(range), message, "of one partition only", Some("order by the event's own time".into()));
-        return None;
-    }
-    let changing = draft.changing();
-    let called: Vec<Vec<String>> = changing.iter().map(|&i| draft.events[i].called()).collect();
-    let assigned = columns::assign(cx, text, call, &called)?;
-    let mut by_event: Vec<Option<Argument>> = draft.events.iter().map(|_| None).collect();
-    let mut ty: Option<FieldType> = None;
-    let mut sound = true;
-    let reported = cx.reported();
-    for (&event, argument) in changing.iter().zip(&assigned) {
-        let Some(index) = *argument else { continue };
-        by_event[event] = argument_of(cx, draft, event, text, call, index, &mut ty);
-        sound &= by_event[event].is_some();
-    }
-    if !sound {
-        // An event that gives no value may be one that deletes, if the roles are mistaken.
-        if draft.doubtful && by_event.iter().any(Option::is_some) {
-            cx.forget_since(reported);
-        }
-        return None;
-    }
-    if !columns::check_order(cx, text, by_event.iter().flatten()) {
-        return None;
-    }
-    let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
-    let argument = ty.unwrap_or_else(|| FieldType::required(headwater_schemas::Type::Long));
-    match columns::shape(call.kind, &name.value, &argument, everywhere, state) {
-        Ok((reducer, ty)) => match columns::not_associative(&reducer).filter(|_| !owned) {
-            None => Some((reducer, ty, by_event)),
-            Some(what) => {
-                let message = format!("{what} depends on its order, and the row is shared");
-                cx.error(&text.span, message, "not associative", Some("cast to numeric first".into()));
-                None
-            }
-        },
-        Err(message) => {
-            cx.error(&text.span, message, "of another type", None);
-            None
-        }
-    }
-}
-
-/// One event's argument; `ty` gathers the type that holds every event's values.
-fn argument_of(
-    cx: &mut Context,
-    draft: &Draft,
-    event: usize,
-    text: &Text,
-    call: &Call,
-    index: usize,
-    ty: &mut Option<FieldType>,
-) -> Option<Argument> {
-    let value = match call.arguments.get(index) {
-        None => None,
-        Some(ast) => {
-            let compiled = compile_expr(cx, draft, event, true, ast);
-            cx.taken(text, compiled)
-        }
-    };
-    let sound = value.is_some() == call.arguments.get(index).is_some();
-    if let Some(value) = &value {
-        *ty = Some(columns::one_type(cx, text, ty.as_ref(), &value.ty)?);
-    }
-    let filter = match &call.filter {
-        None => None,
-        Some(ast) => {
-            let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(inputs::condition(cx, text, compiled)?)
-        }
-    };
-    let order = match &call.order {
-        None => None,
-        Some(ast) => {
-            let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(cx.taken(text, compiled)?)
-        }
-    };
-    sound.then_some(Argument { value, filter, order, ..Argument::none() })
-}
-
-/// Whether an expression is a column of the `with` row.
-fn reads_with(cx: &Context, draft: &Draft, ast: &Ast) -> bool {
-    let Some(path) = ast.as_path().filter(|path| path.len() == 2) else { return false };
-    match draft.with {
-        With::View(with) => path[0] == cx.views[with].table.name,
-        With::Unknown => true,
-        With::None => false,
-    }
+    Some(Owner { topic: index, columns: columns.collect::<Option<_>>()? })
 }
 
 /// Whether a shared row is there yet is not for one of its partitions to say: an event that changes rows and makes none would
 /// count or not, as partitions interleave.
-fn check_creations(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
+fn check_creations(cx: &mut Context, draft: &Draft) {
+    let owner = draft.making().and_then(|topic| draft.owner_of(topic));
     let Some(place) = draft.decl.create_when.first() else { return };
     let changes = draft.events.iter().find(|fed| fed.role == Role::Change);
     let (None, Some(changes), false) = (owner, changes, draft.doubtful) else { return };
@@ -515,7 +391,8 @@ fn check_creations(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
 }
 
 /// What deletions may not do.
-fn check_deletions(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
+fn check_deletions(cx: &mut Context, draft: &Draft) {
+    let owner = draft.making().and_then(|topic| draft.owner_of(topic));
     let Some(place) = draft.decl.delete_when.first().map(|event| event.span.clone()) else { return };
     let name = &draft.decl.name.value;
     let help = "put the topic's key into the view's key".to_owned();
@@ -527,6 +404,12 @@ fn check_deletions(cx: &mut Context, draft: &Draft, owner: Option<&Owner>) {
         return;
     };
     let Some(deletion) = draft.events.iter().find(|fed| fed.role == Role::DeletePartition) else { return };
+    if draft.topics.len() > 1 {
+        let message = format!("`{}` would delete what other topics say of rows of view `{name}`", deletion.name);
+        let help = "let the event that deletes carry the row's whole key".to_owned();
+        cx.error(&place, message, "deletes a whole partition", Some(help));
+        return;
+    }
     let partition = draft.decl.key.partition.len();
     if owner.columns.iter().any(|&column| column >= partition) && !draft.doubtful {
         let message =
@@ -554,9 +437,4 @@ pub(super) fn buckets(decl: &ViewDecl) -> Vec<Option<String>> {
             Some(unit.split('\'').next()?.to_owned())
         })
         .collect()
-}
-
-/// Whether a path is the record's offset.
-fn is_offset(path: &[String]) -> bool {
-    path.last().is_some_and(|name| name == Metadata::Offset.name())
 }

@@ -66,7 +66,7 @@ fn is_time(ty: &Type) -> bool {
 
 /// Whether no row depends on what it was before.
 fn forgets(source: &EventSource) -> bool {
-    let inputs = || source.inputs.iter().flatten();
+    let inputs = || source.inputs();
     let sets = |arguments: &[Option<super::Argument>]| {
         arguments.iter().all(|argument| argument.as_ref().is_some_and(|argument| argument.filter.is_none()))
     };

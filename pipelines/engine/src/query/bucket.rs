@@ -30,7 +30,7 @@ fn expressions(view: &View, column: usize) -> Vec<&Expr> {
         Source::Seen(_) => Vec::new(),
         Source::Copy(source) => source.key.get(column).into_iter().collect(),
         Source::Aggregate(source) => source.inputs.iter().filter_map(|input| input.key.get(column)).collect(),
-        Source::Events(source) => source.inputs.iter().flatten().filter_map(|input| input.key.get(column)).collect(),
+        Source::Events(source) => source.inputs().filter_map(|input| input.key.get(column)).collect(),
     }
 }
 
