@@ -5,7 +5,7 @@
 
 use crate::expr::{Expr, Names};
 use crate::reduce::{Contribution, reduced};
-use crate::topology::{Alias, Column, Record, Reducer, Topology, View};
+use crate::topology::{Alias, Column, Field, Record, Reducer, Topology, View};
 use crate::value::Value;
 
 pub use crate::expr::Mistake;
@@ -54,10 +54,10 @@ fn message_key(topology: &Topology, record: &Record) -> (usize, Vec<Value>) {
 
 /// Whether its id is among those of the last records of its key that have one.
 fn is_repeat(topology: &Topology, applied: &[&Record], record: &Record) -> bool {
-    let (Some(last), Some(id)) = (topology.topics[record.event.topic].deduplicate, &record.id) else { return false };
+    let (Some(last), Some(id)) = (topology.topics[record.event.topic].deduplicate, record.id()) else { return false };
     let key = message_key(topology, record);
     let of_key = applied.iter().rev().filter(|before| message_key(topology, before) == key);
-    of_key.filter_map(|before| before.id.as_ref()).take(last).any(|before| before == id)
+    of_key.filter_map(|before| before.id()).take(last).any(|before| before == id)
 }
 
 fn all_rows(topology: &Topology, applied: &[&Record]) -> Result<Vec<Vec<Row>>, Mistake> {
@@ -70,7 +70,9 @@ fn rows(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Vec<Row
         None => of_events(topology, view, applied)?,
         Some(source) => of_rows(view, &rows(topology, &topology.views[source], applied)?)?,
     };
-    groups.into_iter().filter(|group| group.is_shown(view)).map(|group| row(view, group)).collect()
+    // What is hidden makes its mistakes, too.
+    let rows = groups.into_iter().map(|group| Ok(group.is_shown(view).then_some(row(view, group)?)));
+    Ok(rows.collect::<Result<Vec<_>, Mistake>>()?.into_iter().flatten().collect())
 }
 
 /// What contributes to one row. What events of one topic say is that topic's part of it.
@@ -131,7 +133,7 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
                 continue;
             }
             let mut names = record.fields.clone();
-            names.push(("_event".to_owned(), Value::text(topology.event_name(record.event))));
+            names.extend(beside_fields(topology, record, place));
             if let (Some(row), Some(with), true) = (&beside, view.with, changes) {
                 let with = &topology.views[with].name;
                 names.extend(row.iter().map(|(column, value)| (format!("{with}.{column}"), value.clone())));
@@ -151,6 +153,33 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
         }
     }
     Ok(groups)
+}
+
+/// The message key as it is written.
+pub fn message_key_text(topology: &Topology, record: &Record) -> String {
+    let (_, key) = message_key(topology, record);
+    match (key.as_slice(), &topology.topics[record.event.topic].key) {
+        ([Value::Text(one)], _) => one.clone(),
+        ([one], _) => one.to_json().to_string(),
+        (all, fields) => {
+            let field = |(field, value): (&Field, &Value)| format!("\"{}\":{}", field.name, value.to_json());
+            format!("{{{}}}", fields.iter().zip(all).map(field).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// What a record says beside its event's fields.
+fn beside_fields(topology: &Topology, record: &Record, place: usize) -> Names {
+    let headers = record.headers.iter().map(|(name, value)| (*name, Value::text(value)));
+    let all = [
+        ("_event", Value::text(topology.event_name(record.event))),
+        ("_key", Value::Text(message_key_text(topology, record))),
+        ("_time", record.time.clone()),
+        ("_header", Value::Record(headers.collect())),
+        // Of a partition's records, which is the later one; all else about it is the log's.
+        ("_offset", Value::Whole(place as i64)),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
 /// The row of the topic's key, after the last of these events.
@@ -189,8 +218,11 @@ fn taken(alias: &Alias, names: &Names) -> Result<Vec<Names>, Mistake> {
 
 fn with_element(names: &Names, element: &Value) -> Names {
     let mut names = names.clone();
-    if let Value::Record(fields) = element {
-        names.extend(fields.iter().map(|(field, value)| (format!("line.{field}"), value.clone())));
+    match element {
+        Value::Record(fields) => {
+            names.extend(fields.iter().map(|(field, value)| (format!("line.{field}"), value.clone())));
+        }
+        scalar => names.push(("line".to_owned(), scalar.clone())),
     }
     names
 }
@@ -207,7 +239,8 @@ fn key(of: &[(String, Expr)], names: &Names) -> Result<Vec<Value>, Mistake> {
     for (_, expr) in of {
         match expr.evaluate(names)? {
             Value::Null => return Err(Mistake::NullInKey),
-            value => key.push(value),
+            Value::Double(x) if x.is_nan() => return Err(Mistake::NullInKey),
+            value => key.push(value.canonical()),
         }
     }
     Ok(key)
@@ -240,7 +273,7 @@ fn row(view: &View, Group { key, contributions }: Group) -> Result<Row, Mistake>
     for (name, column) in &view.columns {
         let value = match column {
             Column::Reducer(reducer) => reduced(reducer, &contributions)?,
-            Column::Computed(reducers, expr) => computed(reducers, expr, &contributions)?,
+            Column::Computed(reducers, expr) => computed(view, reducers, expr, &contributions)?,
             // What it was at the last event; a copy's row has one source only.
             Column::Plain(expr) => contributions.last().map_or(Ok(Value::Null), |last| expr.evaluate(&last.names))?,
         };
@@ -249,9 +282,14 @@ fn row(view: &View, Group { key, contributions }: Group) -> Result<Row, Mistake>
     Ok(row)
 }
 
-/// An expression over reducers, anew at each contribution.
-fn computed(reducers: &[Reducer], expr: &Expr, contributions: &[Contribution]) -> Result<Value, Mistake> {
+/// An expression over reducers, anew at each contribution of the topic that feeds them.
+fn computed(view: &View, reducers: &[Reducer], expr: &Expr, contributions: &[Contribution]) -> Result<Value, Mistake> {
     let read = expr.reads();
+    let feeds = |topic: usize| {
+        let aliases = view.aliases.iter().enumerate().filter(|(_, alias)| alias.event.topic == topic);
+        aliases.into_iter().any(|(alias, _)| reducers.iter().any(|reducer| reducer.argument_of(alias).is_some()))
+    };
+    let contributions: Vec<Contribution> = contributions.iter().filter(|one| feeds(one.topic)).cloned().collect();
     let mut value = Value::Null;
     for end in 1..=contributions.len() {
         let parts = reducers.iter().enumerate().map(|(i, reducer)| (format!("#{i}"), reducer));

@@ -19,21 +19,23 @@ const MADE: usize = 0;
 const CHANGED: usize = 1;
 const GONE: usize = 2;
 
-/// What topics and their events are called.
-const TOPICS: [(&str, [&str; 3]); 2] =
-    [("thing", ["Made", "Changed", "Gone"]), ("other", ["Opened", "Altered", "Closed"])];
+/// What is ignored, where anything is.
+const PINGED: usize = 3;
+
+/// What topics and their events are called, and were.
+const TOPICS: [(&str, [&str; 4], [&str; 3]); 2] = [
+    ("thing", ["Made", "Changed", "Gone", "Pinged"], ["Begun", "Edited", "Ended"]),
+    ("other", ["Opened", "Altered", "Closed", "Polled"], ["Started", "Amended", "Finished"]),
+];
 
 const MOST_VIEWS: usize = 6;
-
-/// Whether views of several topics are made: not until the engine has them.
-const SEVERAL_TOPICS: bool = false;
 
 fn field(name: &str, ty: Type, nullable: bool) -> Field {
     Field { name: name.to_owned(), ty, nullable }
 }
 
 /// Fields that an event may have.
-fn all_fields() -> [Field; 11] {
+fn all_fields() -> [Field; 14] {
     [
         field("i", Type::Int, true),
         field("g", Type::Text, true),
@@ -46,6 +48,9 @@ fn all_fields() -> [Field; 11] {
         field("b", Type::Boolean, true),
         field("s", Type::Text, false),
         field("f", Type::Double, true),
+        field("tags", Type::List(Type::Text.into()), false),
+        field("m", Type::Map, true),
+        field("r", Type::Place, true),
     ]
 }
 
@@ -63,7 +68,7 @@ pub fn topology(choices: &mut Choices) -> Topology {
 }
 
 fn topic(choices: &mut Choices, place: usize) -> Topic {
-    let (name, events) = TOPICS[place];
+    let (name, events, older) = TOPICS[place];
     let (id, n) = (field("id", Type::Text, false), field("n", Type::Int, false));
     // Whatever the key, an event says of which `id` it is.
     let (key, mut fields) = match choices.below(6) {
@@ -81,11 +86,14 @@ fn topic(choices: &mut Choices, place: usize) -> Topic {
     let known = if choices.rarely(4) { 1 } else { 0 };
     let gone = with(&fields[..known]);
     let compacted = choices.rarely(10);
-    let fields = [with(&fields), changed, gone];
-    let event = |(name, fields)| EventType { name, fields, was: None, ignored: false };
-    let mut events: Vec<EventType> = events.into_iter().zip(fields).map(event).collect();
+    // What was called otherwise is called so in a part of its records.
+    let older = older.map(|older| choices.rarely(4).then_some(older));
+    let all = [with(&fields), changed, gone, key.clone()].into_iter().zip(older.into_iter().chain([None]));
+    let event = |(place, (name, (fields, was)))| EventType { name, fields, was, ignored: place == PINGED };
+    let mut events: Vec<EventType> = events.into_iter().zip(all).enumerate().map(event).collect();
     // A view of a compacted topic reads all of its events, and an event without fields has nothing to set.
-    events.truncate(if compacted { GONE } else { events.len() });
+    let ignores = choices.rarely(3);
+    events.truncate(if compacted { GONE } else { PINGED + usize::from(ignores) });
     let deduplicate = !compacted && choices.rarely(8);
     let deduplicate = deduplicate.then(|| 1 + choices.below(3));
     Topic { name, key, partitions: 3, deduplicate, compacted, events }

@@ -1,7 +1,7 @@
 //! Topologies as data: what may be declared, in a form that is easy to make and to fold by.
 
 use crate::expr::{Expr, Names};
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// Topics, and the views of their events.
 #[derive(Clone, Debug)]
@@ -136,8 +136,19 @@ pub struct Record {
     pub event: EventId,
     /// All of the event's fields; of a record without a value, the key's.
     pub fields: Names,
-    /// What tells it from others: its `ce_id`.
-    pub id: Option<String>,
+    /// Under the event's older name.
+    pub older: bool,
+    /// When it was written: a [`Value::Time`].
+    pub time: Value,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Record {
+    /// What tells it from others.
+    pub fn id(&self) -> Option<&str> {
+        let found = self.headers.iter().find(|(name, _)| *name == "ce_id");
+        found.map(|(_, id)| id.as_str())
+    }
 }
 
 impl Topology {
@@ -152,6 +163,16 @@ impl Topology {
 
     pub fn event_name(&self, event: EventId) -> &'static str {
         self.declared(event).map_or("Tombstone", |event| event.name)
+    }
+
+    pub fn is_ignored(&self, event: EventId) -> bool {
+        self.declared(event).is_some_and(|event| event.ignored)
+    }
+
+    /// The name under which a record was written, where that is not its event's.
+    pub fn written_as(&self, record: &Record) -> Option<&'static str> {
+        let declared = self.declared(record.event)?;
+        if declared.ignored { Some(declared.name) } else { declared.was.filter(|_| record.older) }
     }
 
     /// What feeds views of events.

@@ -1,7 +1,7 @@
 //! Views of several topics: each topic's events make a part of the row, and whoever reads the row puts the parts together.
 
 use super::GONE;
-use super::columns::{Rows, reducer};
+use super::columns::{Rows, computed, reducer};
 use super::views::{Feed, Shape, feed, key_column, listed, name, names, scope_of, shaped, topic_key};
 use crate::choice::Choices;
 use crate::expr::Expr;
@@ -25,14 +25,19 @@ pub(super) fn of_topics(choices: &mut Choices, topology: &Topology, topics: &[us
     let columns = choices.more(1, 4, |choices, place| {
         // Of a row that loses a part, nobody could take that part out of what all parts make.
         let column = match !deletes && choices.below(2) == 0 {
-            true => reducer(choices, &scope, &changing, Rows::Shared),
+            true => Column::Reducer(reducer(choices, &scope, &changing, Rows::Shared)),
             false => {
                 let topic = choices.one_of(topics);
-                let rows = if owned(topic) { Rows::Owned } else { Rows::Shared };
-                of_one_topic(choices, topology, &feed, topic, rows)
+                match owned(topic) {
+                    true if choices.rarely(4) => {
+                        computed(choices, &mut |choices| of_one_topic(choices, topology, &feed, topic, Rows::Owned))
+                    }
+                    true => Column::Reducer(of_one_topic(choices, topology, &feed, topic, Rows::Owned)),
+                    false => Column::Reducer(of_one_topic(choices, topology, &feed, topic, Rows::Shared)),
+                }
             }
         };
-        (format!("c{place}"), Column::Reducer(column))
+        (format!("c{place}"), column)
     });
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, None);

@@ -31,7 +31,7 @@ pub(super) fn view(choices: &mut Choices, topology: &Topology, made: &[Shape]) -
         _ => true,
     };
     let several: Vec<usize> = (0..topology.topics.len()).filter(|topic| !topology.topics[*topic].compacted).collect();
-    if super::SEVERAL_TOPICS && several.len() > 1 && choices.below(2) == 1 {
+    if several.len() > 1 && choices.below(2) == 1 {
         return several::of_topics(choices, topology, &several);
     }
     match topology.topics[topic].compacted {
@@ -81,21 +81,32 @@ pub(super) fn scope_of<'a>(topology: &Topology, aliases: impl Iterator<Item = &'
 
 /// What expressions under an alias of an event may read.
 pub(super) fn names(topology: &Topology, alias: &Alias) -> Vec<Field> {
-    let mut names = own_names(topology, alias.event, alias.each.is_some());
-    names.push(Field { name: "_event".to_owned(), ty: Type::Text, nullable: false });
+    let mut names = own_names(topology, alias.event, alias.each.as_deref());
+    let beside = [("_event", Type::Text), ("_key", Type::Text), ("_time", Type::Time), ("_header", Type::Map)];
+    names.extend(beside.map(|(name, ty)| Field { name: name.to_owned(), ty, nullable: false }));
     names.extend(alias.renames.iter().map(|(new, _)| Field { name: new.clone(), ty: Type::Text, nullable: true }));
     names
 }
 
-fn own_names(topology: &Topology, event: EventId, each: bool) -> Vec<Field> {
+fn own_names(topology: &Topology, event: EventId, each: Option<&str>) -> Vec<Field> {
     let mut names = topology.fields(event).to_vec();
-    names.extend(if each { line_names() } else { Vec::new() });
+    let array = each.and_then(|array| names.iter().find(|field| field.name == array)).map(|field| field.ty.clone());
+    names.extend(array.iter().flat_map(element));
     names
 }
 
-fn line_names() -> Vec<Field> {
-    let of_line = |(name, ty)| Field { name: format!("line.{name}"), ty, nullable: name != "p" };
-    line_fields().map(of_line).to_vec()
+/// What an element of an array is called, and its fields.
+fn element(array: &Type) -> Vec<Field> {
+    let named = |name: String, ty: Type| Field { nullable: name != "line.p", name, ty };
+    match array {
+        Type::List(of) => vec![named("line".to_owned(), (**of).clone())],
+        _ => line_fields().map(|(name, ty)| named(format!("line.{name}"), ty)).to_vec(),
+    }
+}
+
+/// The arrays among these.
+fn arrays(scope: &[Field]) -> Vec<&Field> {
+    scope.iter().filter(|field| matches!(field.ty, Type::Lines | Type::List(_))).collect()
 }
 
 pub(super) fn feed(choices: &mut Choices, topology: &Topology, topic: usize, owned: bool) -> Feed {
@@ -127,8 +138,9 @@ pub(super) fn feed(choices: &mut Choices, topology: &Topology, topic: usize, own
 fn alias(choices: &mut Choices, topology: &Topology, topic: usize, place: usize, rename: bool) -> Alias {
     let event = EventId { topic, event: choices.one_of(&[MADE, CHANGED]) };
     let fields = topology.fields(event);
-    let each = fields.iter().any(|field| field.ty == Type::Lines) && choices.below(2) == 0;
-    let own = own_names(topology, event, each);
+    let arrays = arrays(fields);
+    let each = (!arrays.is_empty() && choices.below(2) == 0).then(|| choices.one_of(&arrays).name.clone());
+    let own = own_names(topology, event, each.as_deref());
     let filter = choices.rarely(3).then(|| exprs::condition(choices, &own)).flatten();
     let is_key = |field: &Field| topology.topics[topic].key.contains(field);
     let texts: Vec<&Field> = own.iter().filter(|field| field.ty == Type::Text && !is_key(field)).collect();
@@ -136,7 +148,6 @@ fn alias(choices: &mut Choices, topology: &Topology, topic: usize, place: usize,
         true => vec![("who".to_owned(), choices.one_of(&texts).name.clone())],
         false => Vec::new(),
     };
-    let each = each.then(|| "lines".to_owned());
     Alias { name: Some(format!("a{place}")), event, renames, filter, each }
 }
 
@@ -257,11 +268,12 @@ fn standing_beside(choices: &mut Choices, topology: &Topology, made: &[Shape], v
 }
 
 /// What feeds a view over a view: all of it, or a part under a name.
-fn from_view(choices: &mut Choices, scope: &[Field], place: usize, named: bool, each: Option<String>) -> Alias {
+fn from_view(choices: &mut Choices, scope: &[Field], place: usize, named: bool, each: Option<&Field>) -> Alias {
     let mut own = scope.to_vec();
-    own.extend(if each.is_some() { line_names() } else { Vec::new() });
+    own.extend(each.iter().flat_map(|array| element(&array.ty)));
     let filter = (named && choices.below(2) == 0).then(|| exprs::condition(choices, &own)).flatten();
     let none = EventId { topic: 0, event: 0 };
+    let each = each.map(|array| array.name.clone());
     Alias { name: named.then(|| format!("a{place}")), filter, each, ..listed(none) }
 }
 
@@ -306,13 +318,13 @@ fn copy(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usiz
 
 fn aggregate(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usize) -> (View, Shape) {
     let scope = &made[source].columns;
-    let arrays: Vec<&Field> = scope.iter().filter(|field| field.ty == Type::Lines).collect();
-    let each = (!arrays.is_empty() && choices.below(2) == 1).then(|| choices.one_of(&arrays).name.clone());
+    let arrays = arrays(scope);
+    let each = (!arrays.is_empty() && choices.below(2) == 1).then(|| choices.one_of(&arrays));
     let named = each.is_some() || choices.below(2) == 1;
     let most = if named { 2 } else { 1 };
-    let aliases = choices.more(1, most, |choices, place| from_view(choices, scope, place, named, each.clone()));
+    let aliases = choices.more(1, most, |choices, place| from_view(choices, scope, place, named, each));
     let mut all = scope.clone();
-    all.extend(if each.is_some() { line_names() } else { Vec::new() });
+    all.extend(each.iter().flat_map(|array| element(&array.ty)));
     let mut key: Vec<(String, Expr)> = Vec::new();
     for place in 0..choices.below(3) {
         let column = key_column(choices, &all, place);

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use headwater_engine::harness::{Mutation, Observed, Trial};
 use headwater_engine::project::Project;
+use headwater_engine::test::{GivenEvent, TestCase};
 use headwater_engine::{plan, table};
-use headwater_oracle::fold::Row;
+use headwater_oracle::fold::{Row, message_key_text};
 use headwater_oracle::topology::Record;
 use headwater_oracle::{Choices, Log, Outcome, Tape, Topology, Value, fold, generate, render, shortest};
-use headwater_schemas::json;
+use headwater_schemas::topic::Topic;
+use headwater_schemas::{Value as Given, json};
 use tempfile::TempDir;
 
 /// Attempts, so that a failure is told in time.
@@ -19,14 +22,14 @@ const ATTEMPTS: usize = 4000;
 /// What is held against what.
 #[derive(Clone, Copy)]
 pub(crate) struct Sides {
-    /// What the second fold is given instead of the topology: where it is not the same, the two must differ.
-    pub(crate) bent: fn(&Topology) -> Topology,
+    /// What the second fold is given instead of the topology and the log: where it is not the same, the two must differ.
+    pub(crate) bent: fn(&mut Topology, &mut Log),
     /// A rule taken out of the engine's stores and workers.
     pub(crate) mutation: Option<Mutation>,
 }
 
 impl Sides {
-    pub(crate) const TRUE: Sides = Sides { bent: Topology::clone, mutation: None };
+    pub(crate) const TRUE: Sides = Sides { bent: |_, _| {}, mutation: None };
 }
 
 /// What a case was like, to know that cases are worth something.
@@ -67,7 +70,7 @@ struct Prepared {
     topology: Topology,
     log: Log,
     expected: Outcome,
-    engine: Result<(Trial, std::sync::Arc<plan::Topology>), String>,
+    engine: Result<(Trial, Arc<plan::Topology>), String>,
 }
 
 impl Judge {
@@ -103,7 +106,9 @@ impl Judge {
     fn prepare(&self, of_topology: &mut Choices, of_log: &mut Choices) -> Prepared {
         let topology = generate::topology(of_topology);
         let log = generate::log(&topology, of_log);
-        let expected = fold(&(self.sides.bent)(&topology), &log);
+        let (mut bent, mut bent_log) = (topology.clone(), log.clone());
+        (self.sides.bent)(&mut bent, &mut bent_log);
+        let expected = fold(&bent, &bent_log);
         let engine = load(self.dir.path(), &topology, &log).and_then(|(case, compiled)| {
             let trial = Trial::new(&case, &compiled, self.sides.mutation).map_err(|problem| problem.to_string())?;
             Ok((trial, compiled))
@@ -165,11 +170,7 @@ impl fmt::Display for Failure {
 }
 
 /// The engine's side: the project as its files say.
-fn load(
-    dir: &Path,
-    topology: &Topology,
-    log: &Log,
-) -> Result<(headwater_engine::test::TestCase, std::sync::Arc<plan::Topology>), String> {
+fn load(dir: &Path, topology: &Topology, log: &Log) -> Result<(TestCase, Arc<plan::Topology>), String> {
     for part in
         std::fs::read_dir(dir).expect("the folder").flatten().map(|part| part.path()).filter(|part| part.is_dir())
     {
@@ -183,8 +184,30 @@ fn load(
     }
     let mut project = Project::load(dir, None).map_err(|report| report.to_string())?;
     match (project.tests.pop(), project.topologies.pop()) {
-        (Some(test), Some(topology)) => Ok((test, topology)),
+        (Some(mut test), Some(compiled)) => {
+            as_written(&mut test, topology, &compiled, log);
+            Ok((test, compiled))
+        }
         _ => Err("no test, or no topology".to_owned()),
+    }
+}
+
+/// What a test's file does not say of its events: those that are ignored, and older names.
+fn as_written(test: &mut TestCase, topology: &Topology, compiled: &plan::Topology, log: &Log) {
+    for (place, record) in log.iter().enumerate() {
+        let Some(name) = topology.written_as(record) else { continue };
+        let declared = &topology.topics[record.event.topic];
+        if topology.is_ignored(record.event) {
+            // That of a topic which nothing reads is left out there, too.
+            let any = &compiled.topics[0].topic;
+            let unread = || Arc::new(Topic { name: declared.name.to_owned(), ..(**any).clone() });
+            let topic = compiled.topic(declared.name).map_or_else(unread, |(_, plan)| plan.topic.clone());
+            let key = Some(message_key_text(topology, record).into_bytes());
+            let (event, value) = (topic.events.len(), Given::Null);
+            let (written_as, headers) = (None, Vec::new());
+            test.given.insert(place, GivenEvent { topic, event, written_as, value, key, time: 0, headers });
+        }
+        test.given[place].written_as = Some(name.to_owned());
     }
 }
 
