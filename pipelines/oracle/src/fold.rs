@@ -2,10 +2,14 @@
 //!
 //! An event that makes a mistake in any view is parked, and so is everything after it on its message key; what is parked has
 //! never been. Nothing else is kept between two events than the list of those that were applied.
+//!
+//! A view of several topics has a row of their parts: what events of one topic say is that topic's part, made and deleted by
+//! that topic alone.
 
+use crate::calendar::DAY;
 use crate::expr::{Expr, Names};
 use crate::reduce::{Contribution, reduced};
-use crate::topology::{Alias, Column, Field, Record, Reducer, Topology, View};
+use crate::topology::{Alias, Column, Field, Record, Reducer, Retain, Topology, View};
 use crate::value::Value;
 
 pub use crate::expr::Mistake;
@@ -153,6 +157,18 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
         }
     }
     Ok(groups)
+}
+
+impl Retain {
+    /// The first second in which a reader sees the row no more. None: there is none.
+    pub fn until(&self, row: &Row) -> Option<i64> {
+        let from = match value(row, &self.after) {
+            Value::Time(at) => at,
+            Value::Date(day) => day * DAY,
+            _ => return None,
+        };
+        Some(from + self.days * DAY)
+    }
 }
 
 /// The message key as it is written.

@@ -60,7 +60,8 @@ pub fn topology(choices: &mut Choices) -> Topology {
     let mut topology = Topology { topics, views: Vec::new() };
     let mut made = Vec::new();
     choices.more(1, MOST_VIEWS, |choices, _| {
-        let (view, shape) = views::view(choices, &topology, &made);
+        let (mut view, shape) = views::view(choices, &topology, &made);
+        view.retain = views::retain(choices, &shape);
         topology.views.push(view);
         made.push(shape);
     });

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::expr::Expr;
 use crate::fold::{Outcome, Row};
-use crate::topology::{Alias, Argument, Column, Field, Record, Reducer, Topic, Topology, View};
+use crate::topology::{Alias, Argument, Column, Field, Record, Reducer, Retain, Topic, Topology, View};
 use crate::value::{Type, Value, line_fields, place_fields};
 
 /// A path and what stands there.
@@ -120,6 +120,9 @@ fn topology(topology: &Topology) -> String {
             }
         }
         columns(topology, view, &mut text);
+        if let Some(Retain { days, after }) = &view.retain {
+            text += &format!("    retain: {{ days: {days}, after: {after} }}\n");
+        }
     }
     text
 }

@@ -68,6 +68,14 @@ pub struct View {
     pub delete_when: Vec<usize>,
     /// Those that are not in the key.
     pub columns: Vec<(String, Column)>,
+    pub retain: Option<Retain>,
+}
+
+/// Rows are shown for so many days after what a column says.
+#[derive(Clone, Debug)]
+pub struct Retain {
+    pub days: i64,
+    pub after: String,
 }
 
 /// What feeds a view.

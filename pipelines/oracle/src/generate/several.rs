@@ -41,7 +41,8 @@ pub(super) fn of_topics(choices: &mut Choices, topology: &Topology, topics: &[us
     });
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, None);
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, false, false)
 }
 

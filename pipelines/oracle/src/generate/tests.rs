@@ -16,7 +16,7 @@ const TOPOLOGIES: u64 = 1500;
 /// The forms that a topology may have, each of which is in this many at least.
 const LEAST: usize = 5;
 
-const OF_VIEWS: [&str; 25] = [
+const OF_VIEWS: [&str; 27] = [
     "a copy",
     "a copy of a copy",
     "a copy under a moving key",
@@ -42,6 +42,8 @@ const OF_VIEWS: [&str; 25] = [
     "several topics, of which one deletes its part",
     "several topics, and a column of both",
     "several topics, and an expression over reducers of one",
+    "retain",
+    "retain, of several topics",
 ];
 
 const OF_TOPICS: [&str; 5] = ["a key of two fields", "deduplicate", "compacted", "an older name", "ignored"];
@@ -163,6 +165,8 @@ fn of_view(topology: &Topology, view: &View) -> Vec<String> {
         topics.len() > 1 && !view.delete_when.is_empty(),
         topics.len() > 1 && view.columns.iter().any(|(_, column)| is_of_all(column)),
         topics.len() > 1 && view.columns.iter().any(|(_, column)| matches!(column, Column::Computed(..))),
+        view.retain.is_some(),
+        topics.len() > 1 && view.retain.is_some(),
     ];
     OF_VIEWS.iter().zip(is).filter(|(_, is)| *is).map(|(form, _)| (*form).to_owned()).collect()
 }

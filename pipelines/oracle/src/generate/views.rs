@@ -4,7 +4,7 @@ use super::columns::{Rows, reducers, shown, type_of};
 use super::{CHANGED, GONE, MADE, exprs, several};
 use crate::choice::Choices;
 use crate::expr::Expr;
-use crate::topology::{Alias, Argument, Column, EventId, Field, Kind, Reducer, Topology, View};
+use crate::topology::{Alias, Argument, Column, EventId, Field, Kind, Reducer, Retain, Topology, View};
 use crate::value::{Type, line_fields};
 
 /// What other views may do with one.
@@ -38,6 +38,17 @@ pub(super) fn view(choices: &mut Choices, topology: &Topology, made: &[Shape]) -
         true => of_last_records(choices, topology, topic),
         false => over_events(choices, topology, topic, of_events),
     }
+}
+
+/// By a column that holds times.
+pub(super) fn retain(choices: &mut Choices, shape: &Shape) -> Option<Retain> {
+    let is_time = |field: &&Field| matches!(field.ty, Type::Time | Type::Date);
+    let times: Vec<&Field> = shape.columns.iter().filter(is_time).collect();
+    let days = choices.one_of(&[0, 1, 30]);
+    if days == 0 || times.is_empty() {
+        return None;
+    }
+    Some(Retain { days, after: choices.one_of(&times).name.clone() })
 }
 
 /// The newest: chains grow.
@@ -195,7 +206,8 @@ fn over_events(choices: &mut Choices, topology: &Topology, topic: usize, owned: 
     let beside = is_owned && plain && key.len() == own;
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, None);
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, is_owned && whole, beside)
 }
 
@@ -227,7 +239,8 @@ fn of_last_records(choices: &mut Choices, topology: &Topology, topic: usize) -> 
     let Feed { aliases, create_when, delete_when } = feed;
     let key = topic_key(topology, topic);
     let (name, partition, source, with) = (name(topology), key.len(), None, None);
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, true, false)
 }
 
@@ -263,7 +276,8 @@ fn standing_beside(choices: &mut Choices, topology: &Topology, made: &[Shape], v
     let readable = feed.delete_when.is_empty() || key.len() == partition;
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, Some(with));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, readable, false)
 }
 
@@ -312,7 +326,8 @@ fn copy(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usiz
     }
     let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
     let (name, of, source) = (name(topology), scope, Some(source));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, of, true, false)
 }
 
@@ -337,6 +352,7 @@ fn aggregate(choices: &mut Choices, topology: &Topology, made: &[Shape], source:
     columns.iter_mut().for_each(|(name, _)| name.insert_str(0, "of_"));
     let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
     let (name, source) = (name(topology), Some(source));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &all, false, false)
 }

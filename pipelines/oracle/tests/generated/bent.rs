@@ -6,7 +6,7 @@ use headwater_oracle::{Log, Topology, Value};
 
 pub(crate) type Bent = fn(&mut Topology, &mut Log);
 
-pub(crate) const WRONG: [(&str, Bent); 28] = [
+pub(crate) const WRONG: [(&str, Bent); 29] = [
     ("min as max", |topology, _| swap(topology, Kind::Least, Kind::Greatest)),
     ("first as last", |topology, _| swap(topology, Kind::First, Kind::Last)),
     ("count of distinct as count", |topology, _| swap(topology, Kind::Distinct, Kind::Count)),
@@ -37,6 +37,9 @@ pub(crate) const WRONG: [(&str, Bent); 28] = [
             let others = view.aliases.iter_mut().filter(|alias| alias.event.topic != first);
             others.for_each(|alias| alias.filter = Some(Expr::Literal(Value::Boolean(false))));
         });
+    }),
+    ("shown for a day more", |topology, _| {
+        views(topology, |view| view.retain.iter_mut().for_each(|retain| retain.days += 1));
     }),
     ("no headers", |_, log| log.iter_mut().for_each(|record| record.headers.clear())),
     ("written at once", |_, log| log.iter_mut().for_each(|record| record.time = Value::Time(0))),

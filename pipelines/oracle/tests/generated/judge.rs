@@ -1,6 +1,6 @@
 //! One case: a topology and a log, folded here and by the engine under a schedule, and what differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use headwater_engine::project::Project;
 use headwater_engine::test::{GivenEvent, TestCase};
 use headwater_engine::{plan, table};
 use headwater_oracle::fold::{Row, message_key_text};
-use headwater_oracle::topology::Record;
+use headwater_oracle::topology::{Record, Retain, View};
 use headwater_oracle::{Choices, Log, Outcome, Tape, Topology, Value, fold, generate, render, shortest};
 use headwater_schemas::topic::Topic;
 use headwater_schemas::{Value as Given, json};
@@ -68,6 +68,8 @@ pub(crate) struct Judge {
 /// A case as far as it comes without a schedule.
 struct Prepared {
     topology: Topology,
+    /// What the second fold was given.
+    bent: Topology,
     log: Log,
     expected: Outcome,
     engine: Result<(Trial, Arc<plan::Topology>), String>,
@@ -113,7 +115,7 @@ impl Judge {
             let trial = Trial::new(&case, &compiled, self.sides.mutation).map_err(|problem| problem.to_string())?;
             Ok((trial, compiled))
         });
-        Prepared { topology, log, expected, engine }
+        Prepared { topology, bent, log, expected, engine }
     }
 
     fn judge(&self, case: &Prepared, of_schedule: &mut Choices, telling: bool) -> Result<Observed, (Kind, String)> {
@@ -136,7 +138,7 @@ impl Judge {
             _ => None,
         });
         let choices: Vec<Vec<u64>> = tapes.iter().map(|tape| tape.choices.clone()).collect();
-        let (Prepared { topology, log, expected, engine }, result, _) = again(&choices, true);
+        let (Prepared { topology, log, expected, engine, .. }, result, _) = again(&choices, true);
         let what = result.err().map(|(_, what)| what).unwrap_or_default();
         let mut of_schedule = Choices::replayed(&choices[2]);
         let schedule = engine.map(|(trial, _)| trial.run(&mut |limit| of_schedule.below(limit), true).told);
@@ -220,6 +222,11 @@ fn differences(case: &Prepared, compiled: &plan::Topology, observed: &Observed) 
         let found = observed.left.rows[index].iter().map(|row| shown_there(row, compiled)).collect();
         text += &unlike(expected, found, &format!("view {}", view.name));
     }
+    for (view, rows) in case.bent.views.iter().zip(&case.expected.views) {
+        if let (Some(retain), Some((index, compiled))) = (&view.retain, compiled.view(&view.name)) {
+            text += &unlike_in_time((view, retain, rows), (compiled, &observed.left.rows[index]));
+        }
+    }
     text += &shown_by_compaction(case);
     let expected = case.expected.parked.iter().map(|(place, why)| (place + 1, why.is_some()));
     let found = observed.parked.iter().map(|(number, reason)| (*number, reason.is_some()));
@@ -227,6 +234,23 @@ fn differences(case: &Prepared, compiled: &plan::Topology, observed: &Observed) 
     if !unlike.is_empty() {
         text += &unlike;
         text += &format!("why: {:?}; the engine: {:?}\n", case.expected.parked, observed.parked);
+    }
+    text
+}
+
+/// What is hidden at another time than it should be: each row is looked for in its last second, and in the next one.
+fn unlike_in_time(
+    (view, retain, expected): (&View, &Retain, &[Row]),
+    (compiled, found): (&plan::View, &[table::Row]),
+) -> String {
+    let ends: BTreeSet<i64> = expected.iter().filter_map(|row| retain.until(row)).collect();
+    let mut text = String::new();
+    for now in ends.into_iter().flat_map(|end| [end - 1, end]) {
+        let is_past = |row: &&Row| retain.until(row).is_some_and(|until| until <= now);
+        let here = expected.iter().filter(|row| !is_past(row)).map(|row| shown_here(row, view.key.len()));
+        let there = found.iter().filter(|row| !compiled.table.is_past(row, now * 1000));
+        let there = there.map(|row| shown_there(row, compiled));
+        text += &unlike(here.collect(), there.collect(), &format!("at {now}, view {}", view.name));
     }
     text
 }
