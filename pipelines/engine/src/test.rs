@@ -31,6 +31,8 @@ pub struct GivenEvent {
     pub topic: Arc<Topic>,
     /// Its index in the topic; as many as there are of a record without a value.
     pub event: usize,
+    /// The name of its schema, where that is not the event's: an older one, or that of a record that the topic ignores.
+    pub written_as: Option<String>,
     /// Of a record without a value, the fields of its key.
     pub value: Value,
     /// The message key; None is a record without one.
@@ -172,7 +174,8 @@ impl Reader {
         }
         let event = topic.events.len();
         let topic = Arc::clone(topic);
-        let mut given = GivenEvent { topic, event, value, key: Some(key), time, headers: Vec::new() };
+        let (written_as, headers) = (None, Vec::new());
+        let mut given = GivenEvent { topic, event, written_as, value, key: Some(key), time, headers };
         self.meta(&meta, &mut given)?;
         Some(given)
     }
@@ -196,6 +199,7 @@ impl Reader {
             key: Some(topic.message_key(&topic.events[event], &value)),
             topic: topic.clone(),
             event,
+            written_as: None,
             value,
             time,
             headers: Vec::new(),

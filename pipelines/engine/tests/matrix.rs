@@ -82,3 +82,14 @@ fn another_reason_than_expected_is_told() {
     assert!(said[0].starts_with("event 1 was parked for another reason than `misrouted`: "), "{said:?}");
     assert!(said[0].contains("division by zero"), "{said:?}");
 }
+
+/// A row with a NaN is the same row under every fault, though no NaN is equal to another.
+#[test]
+fn a_nan_is_itself() {
+    let topology = "topology: readings\nstore: operational\nreads: [reading]\nviews:\n  rooms:\n    key: [id]\n    from: Read\n    \
+                    columns: { x: last(cast(room as double precision)), readings: count() }\n";
+    let test = "test: nobody knows\ngiven:\n  - Read: { id: r1, room: NaN }\n  - Read: { id: r1, room: NaN }\nexpect:\n  rooms:\n    \
+                - { id: r1, readings: 2 }\n";
+    let verdict = verdict(topology, test);
+    assert!(verdict.passed(), "{:#?}", verdict.failures);
+}

@@ -2,10 +2,14 @@
 //!
 //! An event that makes a mistake in any view is parked, and so is everything after it on its message key; what is parked has
 //! never been. Nothing else is kept between two events than the list of those that were applied.
+//!
+//! A view of several topics has a row of their parts: what events of one topic say is that topic's part, made and deleted by
+//! that topic alone.
 
+use crate::calendar::DAY;
 use crate::expr::{Expr, Names};
 use crate::reduce::{Contribution, reduced};
-use crate::topology::{Alias, Column, Record, Reducer, Topology, View};
+use crate::topology::{Alias, Column, Field, Record, Reducer, Retain, Topology, View};
 use crate::value::Value;
 
 pub use crate::expr::Mistake;
@@ -46,16 +50,18 @@ pub fn fold(topology: &Topology, log: &[Record]) -> Outcome {
     Outcome { views: views.unwrap_or_default(), parked }
 }
 
-fn message_key(topology: &Topology, record: &Record) -> Vec<Value> {
-    topology.key.iter().map(|field| value(&record.fields, &field.name)).collect()
+/// The topic, and the message key.
+fn message_key(topology: &Topology, record: &Record) -> (usize, Vec<Value>) {
+    let topic = record.event.topic;
+    (topic, topology.topics[topic].key.iter().map(|field| value(&record.fields, &field.name)).collect())
 }
 
 /// Whether its id is among those of the last records of its key that have one.
 fn is_repeat(topology: &Topology, applied: &[&Record], record: &Record) -> bool {
-    let (Some(last), Some(id)) = (topology.deduplicate, &record.id) else { return false };
+    let (Some(last), Some(id)) = (topology.topics[record.event.topic].deduplicate, record.id()) else { return false };
     let key = message_key(topology, record);
     let of_key = applied.iter().rev().filter(|before| message_key(topology, before) == key);
-    of_key.filter_map(|before| before.id.as_ref()).take(last).any(|before| before == id)
+    of_key.filter_map(|before| before.id()).take(last).any(|before| before == id)
 }
 
 fn all_rows(topology: &Topology, applied: &[&Record]) -> Result<Vec<Vec<Row>>, Mistake> {
@@ -68,22 +74,48 @@ fn rows(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Vec<Row
         None => of_events(topology, view, applied)?,
         Some(source) => of_rows(view, &rows(topology, &topology.views[source], applied)?)?,
     };
-    groups.into_iter().map(|group| row(view, group)).collect()
+    // What is hidden makes its mistakes, too.
+    let rows = groups.into_iter().map(|group| Ok(group.is_shown(view).then_some(row(view, group)?)));
+    Ok(rows.collect::<Result<Vec<_>, Mistake>>()?.into_iter().flatten().collect())
 }
 
-/// What contributes to one row.
+/// What contributes to one row. What events of one topic say is that topic's part of it.
 struct Group {
     key: Vec<Value>,
     contributions: Vec<Contribution>,
 }
 
-/// Adds a contribution to the row of this key, which it makes if there is none and it may.
-fn contribute(groups: &mut Vec<Group>, key: Vec<Value>, contribution: Contribution, makes: bool) {
-    match groups.iter_mut().find(|group| group.key == key) {
-        Some(group) => group.contributions.push(contribution),
-        None if makes => groups.push(Group { key, contributions: vec![contribution] }),
-        None => {}
+impl Group {
+    /// Whether this topic's part is there; what was deleted and is not made anew is not.
+    fn has_part(&self, topic: usize) -> bool {
+        self.contributions.iter().any(|contribution| contribution.topic == topic)
     }
+
+    /// Where one topic makes the row, what others say of it waits, hidden.
+    fn is_shown(&self, view: &View) -> bool {
+        view.key.is_empty() || view.creating().is_none_or(|topic| self.has_part(topic))
+    }
+}
+
+/// Adds a contribution to its topic's part of the row of this key, which it makes if there is none and it may.
+fn contribute(view: &View, groups: &mut Vec<Group>, key: Vec<Value>, contribution: Contribution) {
+    let found = groups.iter().position(|group| group.key == key);
+    let found_part = found.filter(|found| view.key.is_empty() || groups[*found].has_part(contribution.topic));
+    let creates = view.creating() == Some(contribution.topic);
+    let makes = !creates || view.create_when.contains(&contribution.alias);
+    match found {
+        _ if found_part.is_none() && !makes => {}
+        Some(found) => groups[found].contributions.push(contribution),
+        None => groups.push(Group { key, contributions: vec![contribution] }),
+    }
+}
+
+/// Takes a topic's part away from all rows whose keys begin so. A row is gone with its last part.
+fn delete(groups: &mut Vec<Group>, gone: &[Value], topic: usize) {
+    for group in groups.iter_mut().filter(|group| group.key.starts_with(gone)) {
+        group.contributions.retain(|contribution| contribution.topic != topic);
+    }
+    groups.retain(|group| !group.contributions.is_empty());
 }
 
 /// No rows; of a view that has one row whatever happens, that one.
@@ -105,7 +137,7 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
                 continue;
             }
             let mut names = record.fields.clone();
-            names.push(("_event".to_owned(), Value::text(topology.event_name(record.event))));
+            names.extend(beside_fields(topology, record, place));
             if let (Some(row), Some(with), true) = (&beside, view.with, changes) {
                 let with = &topology.views[with].name;
                 names.extend(row.iter().map(|(column, value)| (format!("{with}.{column}"), value.clone())));
@@ -114,13 +146,12 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
                 all_readable(view, &names)?;
             }
             for names in taken(fed, &names)? {
+                let topic = record.event.topic;
                 if changes {
-                    let makes = view.create_when.is_empty() || view.create_when.contains(&alias);
                     let key = key(&view.key, &names)?;
-                    contribute(&mut groups, key, Contribution { alias, names }, makes);
+                    contribute(view, &mut groups, key, Contribution { alias, topic, names });
                 } else {
-                    let gone = deleted(view, &names)?;
-                    groups.retain(|group| !group.key.starts_with(&gone));
+                    delete(&mut groups, &deleted(view, &names)?, topic);
                 }
             }
         }
@@ -128,11 +159,51 @@ fn of_events(topology: &Topology, view: &View, applied: &[&Record]) -> Result<Ve
     Ok(groups)
 }
 
+impl Retain {
+    /// The first second in which a reader sees the row no more. None: there is none.
+    pub fn until(&self, row: &Row) -> Option<i64> {
+        let from = match value(row, &self.after) {
+            Value::Time(at) => at,
+            Value::Date(day) => day * DAY,
+            _ => return None,
+        };
+        Some(from + self.days * DAY)
+    }
+}
+
+/// The message key as it is written.
+pub fn message_key_text(topology: &Topology, record: &Record) -> String {
+    let (_, key) = message_key(topology, record);
+    match (key.as_slice(), &topology.topics[record.event.topic].key) {
+        ([Value::Text(one)], _) => one.clone(),
+        ([one], _) => one.to_json().to_string(),
+        (all, fields) => {
+            let field = |(field, value): (&Field, &Value)| format!("\"{}\":{}", field.name, value.to_json());
+            format!("{{{}}}", fields.iter().zip(all).map(field).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// What a record says beside its event's fields.
+fn beside_fields(topology: &Topology, record: &Record, place: usize) -> Names {
+    let headers = record.headers.iter().map(|(name, value)| (*name, Value::text(value)));
+    let all = [
+        ("_event", Value::text(topology.event_name(record.event))),
+        ("_key", Value::Text(message_key_text(topology, record))),
+        ("_time", record.time.clone()),
+        ("_header", Value::Record(headers.collect())),
+        // Of a partition's records, which is the later one; all else about it is the log's.
+        ("_offset", Value::Whole(place as i64)),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
 /// The row of the topic's key, after the last of these events.
 fn row_beside(topology: &Topology, with: &View, applied: &[&Record]) -> Result<Option<Row>, Mistake> {
     let Some(last) = applied.last() else { return Ok(None) };
+    let topic = &topology.topics[last.event.topic];
     let is_of_key =
-        |row: &Row| topology.key.iter().all(|field| value(row, &field.name) == value(&last.fields, &field.name));
+        |row: &Row| topic.key.iter().all(|field| value(row, &field.name) == value(&last.fields, &field.name));
     Ok(rows(topology, with, applied)?.into_iter().find(is_of_key))
 }
 
@@ -163,8 +234,11 @@ fn taken(alias: &Alias, names: &Names) -> Result<Vec<Names>, Mistake> {
 
 fn with_element(names: &Names, element: &Value) -> Names {
     let mut names = names.clone();
-    if let Value::Record(fields) = element {
-        names.extend(fields.iter().map(|(field, value)| (format!("line.{field}"), value.clone())));
+    match element {
+        Value::Record(fields) => {
+            names.extend(fields.iter().map(|(field, value)| (format!("line.{field}"), value.clone())));
+        }
+        scalar => names.push(("line".to_owned(), scalar.clone())),
     }
     names
 }
@@ -181,7 +255,8 @@ fn key(of: &[(String, Expr)], names: &Names) -> Result<Vec<Value>, Mistake> {
     for (_, expr) in of {
         match expr.evaluate(names)? {
             Value::Null => return Err(Mistake::NullInKey),
-            value => key.push(value),
+            Value::Double(x) if x.is_nan() => return Err(Mistake::NullInKey),
+            value => key.push(value.canonical()),
         }
     }
     Ok(key)
@@ -201,7 +276,7 @@ fn of_rows(view: &View, source: &[Row]) -> Result<Vec<Group>, Mistake> {
         for (alias, fed) in view.aliases.iter().enumerate() {
             for names in taken(fed, row)? {
                 let key = key(&view.key, &names)?;
-                contribute(&mut groups, key, Contribution { alias, names }, true);
+                contribute(view, &mut groups, key, Contribution { alias, topic: 0, names });
             }
         }
     }
@@ -214,7 +289,7 @@ fn row(view: &View, Group { key, contributions }: Group) -> Result<Row, Mistake>
     for (name, column) in &view.columns {
         let value = match column {
             Column::Reducer(reducer) => reduced(reducer, &contributions)?,
-            Column::Computed(reducers, expr) => computed(reducers, expr, &contributions)?,
+            Column::Computed(reducers, expr) => computed(view, reducers, expr, &contributions)?,
             // What it was at the last event; a copy's row has one source only.
             Column::Plain(expr) => contributions.last().map_or(Ok(Value::Null), |last| expr.evaluate(&last.names))?,
         };
@@ -223,9 +298,14 @@ fn row(view: &View, Group { key, contributions }: Group) -> Result<Row, Mistake>
     Ok(row)
 }
 
-/// An expression over reducers, anew at each contribution.
-fn computed(reducers: &[Reducer], expr: &Expr, contributions: &[Contribution]) -> Result<Value, Mistake> {
+/// An expression over reducers, anew at each contribution of the topic that feeds them.
+fn computed(view: &View, reducers: &[Reducer], expr: &Expr, contributions: &[Contribution]) -> Result<Value, Mistake> {
     let read = expr.reads();
+    let feeds = |topic: usize| {
+        let aliases = view.aliases.iter().enumerate().filter(|(_, alias)| alias.event.topic == topic);
+        aliases.into_iter().any(|(alias, _)| reducers.iter().any(|reducer| reducer.argument_of(alias).is_some()))
+    };
+    let contributions: Vec<Contribution> = contributions.iter().filter(|one| feeds(one.topic)).cloned().collect();
     let mut value = Value::Null;
     for end in 1..=contributions.len() {
         let parts = reducers.iter().enumerate().map(|(i, reducer)| (format!("#{i}"), reducer));

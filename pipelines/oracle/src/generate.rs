@@ -3,20 +3,30 @@
 mod columns;
 mod exprs;
 mod log;
+mod several;
 #[cfg(test)]
 mod tests;
 mod views;
 
 use crate::choice::Choices;
-use crate::topology::{EventType, Field, Topology};
+use crate::topology::{EventType, Field, Topic, Topology};
 use crate::value::Type;
 
 pub use log::log;
 
-/// The events: what makes a row, what changes it, and what is over.
+/// The events of a topic: what makes a row, what changes it, and what is over.
 const MADE: usize = 0;
 const CHANGED: usize = 1;
 const GONE: usize = 2;
+
+/// What is ignored, where anything is.
+const PINGED: usize = 3;
+
+/// What topics and their events are called, and were.
+const TOPICS: [(&str, [&str; 4], [&str; 3]); 2] = [
+    ("thing", ["Made", "Changed", "Gone", "Pinged"], ["Begun", "Edited", "Ended"]),
+    ("other", ["Opened", "Altered", "Closed", "Polled"], ["Started", "Amended", "Finished"]),
+];
 
 const MOST_VIEWS: usize = 6;
 
@@ -25,7 +35,7 @@ fn field(name: &str, ty: Type, nullable: bool) -> Field {
 }
 
 /// Fields that an event may have.
-fn all_fields() -> [Field; 11] {
+fn all_fields() -> [Field; 14] {
     [
         field("i", Type::Int, true),
         field("g", Type::Text, true),
@@ -38,14 +48,36 @@ fn all_fields() -> [Field; 11] {
         field("b", Type::Boolean, true),
         field("s", Type::Text, false),
         field("f", Type::Double, true),
+        field("tags", Type::List(Type::Text.into()), false),
+        field("m", Type::Map, true),
+        field("r", Type::Place, true),
     ]
 }
 
-/// A topic and views of it.
+/// Topics and views of them.
 pub fn topology(choices: &mut Choices) -> Topology {
-    let id = field("id", Type::Text, false);
-    let key = if choices.rarely(4) { vec![id, field("n", Type::Int, false)] } else { vec![id] };
-    let mut fields = choices.more(1, 6, |choices, _| choices.one_of(&all_fields()));
+    let topics = choices.more(1, TOPICS.len(), topic);
+    let mut topology = Topology { topics, views: Vec::new() };
+    let mut made = Vec::new();
+    choices.more(1, MOST_VIEWS, |choices, _| {
+        let (mut view, shape) = views::view(choices, &topology, &made);
+        view.retain = views::retain(choices, &shape);
+        topology.views.push(view);
+        made.push(shape);
+    });
+    topology
+}
+
+fn topic(choices: &mut Choices, place: usize) -> Topic {
+    let (name, events, older) = TOPICS[place];
+    let (id, n) = (field("id", Type::Text, false), field("n", Type::Int, false));
+    // Whatever the key, an event says of which `id` it is.
+    let (key, mut fields) = match choices.below(6) {
+        0..=3 => (vec![id], Vec::new()),
+        4 => (vec![id, n], Vec::new()),
+        _ => (vec![n], vec![id]),
+    };
+    fields.extend(choices.more(1, 6, |choices, _| choices.one_of(&all_fields())));
     fields.sort_by(|a, b| a.name.cmp(&b.name));
     fields.dedup();
     let with = |others: &[Field]| key.iter().chain(others).cloned().collect::<Vec<Field>>();
@@ -54,19 +86,16 @@ pub fn topology(choices: &mut Choices) -> Topology {
     let changed = with(&fields[..fields.len() - left_out]);
     let known = if choices.rarely(4) { 1 } else { 0 };
     let gone = with(&fields[..known]);
-    let event = |name, fields| EventType { name, fields };
     let compacted = choices.rarely(10);
+    // What was called otherwise is called so in a part of its records.
+    let older = older.map(|older| choices.rarely(4).then_some(older));
+    let all = [with(&fields), changed, gone, key.clone()].into_iter().zip(older.into_iter().chain([None]));
+    let event = |(place, (name, (fields, was)))| EventType { name, fields, was, ignored: place == PINGED };
+    let mut events: Vec<EventType> = events.into_iter().zip(all).enumerate().map(event).collect();
     // A view of a compacted topic reads all of its events, and an event without fields has nothing to set.
-    let mut events = vec![event("Made", with(&fields)), event("Changed", changed), event("Gone", gone)];
-    events.truncate(if compacted { GONE } else { events.len() });
+    let ignores = choices.rarely(3);
+    events.truncate(if compacted { GONE } else { PINGED + usize::from(ignores) });
     let deduplicate = !compacted && choices.rarely(8);
     let deduplicate = deduplicate.then(|| 1 + choices.below(3));
-    let mut topology = Topology { events, key, partitions: 3, deduplicate, compacted, views: Vec::new() };
-    let mut made = Vec::new();
-    choices.more(1, MOST_VIEWS, |choices, _| {
-        let (view, shape) = views::view(choices, &topology, &made);
-        topology.views.push(view);
-        made.push(shape);
-    });
-    topology
+    Topic { name, key, partitions: 3, deduplicate, compacted, events }
 }

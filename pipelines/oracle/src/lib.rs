@@ -8,6 +8,7 @@
 //! ([`generate`]), their files ([`render`]), and how a tape that fails is made short ([`choice`]). The comparison itself is
 //! in the tests, which alone know the engine.
 
+pub mod calendar;
 pub mod choice;
 pub mod expr;
 pub mod fold;

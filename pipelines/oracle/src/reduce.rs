@@ -11,6 +11,8 @@ use crate::value::{Type, Value, divided, power};
 pub struct Contribution {
     /// By the view's aliases.
     pub alias: usize,
+    /// Whose part of the row it is.
+    pub topic: usize,
     pub names: Names,
 }
 
@@ -21,7 +23,10 @@ pub struct Contribution {
 pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Value, Mistake> {
     let mut values: Vec<Value> = Vec::new();
     let mut orders: Vec<Value> = Vec::new();
-    for Contribution { alias, names } in contributions {
+    // What is ordered by its time is in the order of the topics where that is the same.
+    let mut contributions: Vec<&Contribution> = contributions.iter().collect();
+    contributions.sort_by_key(|contribution| contribution.topic);
+    for Contribution { alias, names, .. } in contributions {
         let Some(argument) = reducer.argument_of(*alias) else { continue };
         if let Some(filter) = &reducer.filter
             && !filter.holds(names)?
@@ -39,7 +44,10 @@ pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Valu
     Ok(match reducer.kind {
         Kind::Last => values.pop().unwrap_or(Value::Null),
         Kind::First => values.into_iter().next().unwrap_or(Value::Null),
-        kind => of_known(kind, &reducer.ty, values.into_iter().filter(|value| !value.is_null()).collect(), nothing),
+        kind => {
+            let known = values.into_iter().filter(|value| !value.is_null()).collect();
+            of_known(kind, &reducer.ty, known, nothing)?
+        }
     })
 }
 
@@ -53,13 +61,14 @@ fn by_order(kind: Kind, values: Vec<Value>, orders: Vec<Value>) -> Value {
 }
 
 /// Of values that are not null.
-fn of_known(kind: Kind, ty: &Type, values: Vec<Value>, nothing: bool) -> Value {
-    match kind {
+fn of_known(kind: Kind, ty: &Type, values: Vec<Value>, nothing: bool) -> Result<Value, Mistake> {
+    Ok(match kind {
         Kind::Count => Value::Whole(values.len() as i64),
         Kind::Distinct => Value::Whole(distinct(values).len() as i64),
         _ if nothing => Value::Null,
-        Kind::Sum if *ty == Type::Double => Value::Double(total(&values)),
-        Kind::Average if *ty == Type::Double => Value::Double(total(&values) / values.len() as f64),
+        // Minus zero is what nothing is added to changes.
+        Kind::Sum if *ty == Type::Double => Value::Double(total(-0.0, &values)?),
+        Kind::Average if *ty == Type::Double => Value::Double(total(0.0, &values)? / values.len() as f64),
         Kind::Sum => {
             let (digits, scale) = sum(&values);
             match (ty, i64::try_from(&digits)) {
@@ -84,10 +93,11 @@ fn of_known(kind: Kind, ty: &Type, values: Vec<Value>, nothing: bool) -> Value {
             Value::List(largest)
         }
         Kind::Last | Kind::First => unreachable!("they keep nulls"),
-    }
+    })
 }
 
-fn ascending(mut values: Vec<Value>) -> Vec<Value> {
+fn ascending(values: Vec<Value>) -> Vec<Value> {
+    let mut values: Vec<Value> = values.into_iter().map(Value::canonical).collect();
     values.sort_by(Value::compare);
     values
 }
@@ -105,8 +115,13 @@ fn sum(values: &[Value]) -> (BigInt, u32) {
     exact.fold((BigInt::from(0), 0), |(sum, _), (digits, scale)| (sum + digits, scale))
 }
 
-fn total(values: &[Value]) -> f64 {
-    values.iter().fold(0.0, |total, value| if let Value::Double(x) = value { total + x } else { total })
+/// In their order. It is infinite only where a value is.
+fn total(from: f64, values: &[Value]) -> Result<f64, Mistake> {
+    let doubles = values.iter().filter_map(|value| if let Value::Double(x) = value { Some(*x) } else { None });
+    doubles.into_iter().try_fold(from, |total, x| match total + x {
+        sum if sum.is_infinite() && total.is_finite() && x.is_finite() => Err(Mistake::OutOfRange),
+        sum => Ok(sum),
+    })
 }
 
 /// The variance is the mean of the squared distances from the mean; of a sample, by one less. With as many digits after the

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::expr::Expr;
 use crate::fold::{Outcome, Row};
-use crate::topology::{Alias, Argument, Column, Field, Record, Reducer, Topology, View};
-use crate::value::{Type, Value, line_fields};
+use crate::topology::{Alias, Argument, Column, Field, Record, Reducer, Retain, Topic, Topology, View};
+use crate::value::{Type, Value, line_fields, place_fields};
 
 /// A path and what stands there.
 pub type File = (String, String);
@@ -14,11 +14,14 @@ pub type File = (String, String);
 pub fn project(topology: &Topology) -> Vec<File> {
     let mut files = vec![
         ("headwater.yaml".to_owned(), "stores:\n  operational: { sqlite: data/views.db }\n".to_owned()),
-        ("schemas/thing/topic.yaml".to_owned(), topic(topology)),
         ("pipelines/things/topology.yaml".to_owned(), self::topology(topology)),
     ];
-    for event in &topology.events {
-        files.push((format!("schemas/thing/{}.avsc", event.name), schema(event.name, &event.fields)));
+    for topic in &topology.topics {
+        let folder = format!("schemas/{}", topic.name);
+        files.push((format!("{folder}/topic.yaml"), self::topic(topic)));
+        for event in topic.events.iter().filter(|event| !event.ignored) {
+            files.push((format!("{folder}/{}.avsc", event.name), schema(topic, event.name, &event.fields)));
+        }
     }
     files
 }
@@ -28,26 +31,33 @@ pub fn precision(scale: u32) -> u32 {
     if scale == 2 { 6 } else { 38 }
 }
 
-fn topic(topology: &Topology) -> String {
+fn topic(topic: &Topic) -> String {
     let names = |fields: &[Field]| fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut text = "topic: thing\n".to_owned();
-    match topology.key.as_slice() {
+    let mut text = format!("topic: {}\n", topic.name);
+    match topic.key.as_slice() {
         [field] => text += &format!("key: {}\n", field.name),
         fields => text += &format!("key: [{}]\nkey_format: json\n", names(fields)),
     }
-    text += &format!("partitions: {}\nretention: forever\n", topology.partitions);
-    if topology.compacted {
+    text += &format!("partitions: {}\nretention: forever\n", topic.partitions);
+    if topic.compacted {
         text += "cleanup: compact\n";
     }
-    if let Some(last) = topology.deduplicate {
+    if let Some(last) = topic.deduplicate {
         text += &format!("deduplicate: {{ by: event_id, last: {last} }}\n");
     }
-    let events: Vec<&str> = topology.events.iter().map(|event| event.name).collect();
-    text += &format!("events: [{}]\n", events.join(", "));
+    let (ignored, events): (Vec<_>, Vec<_>) = topic.events.iter().partition(|event| event.ignored);
+    let names: Vec<&str> = events.iter().map(|event| event.name).collect();
+    text += &format!("events: [{}]\n", names.join(", "));
+    let older: Vec<String> =
+        events.iter().filter_map(|event| Some(format!("{}: [{}]", event.name, event.was?))).collect();
+    if !older.is_empty() {
+        text += &format!("was: {{ {} }}\n", older.join(", "));
+    }
+    text.extend(ignored.iter().map(|event| format!("ignore: [{}]\n", event.name)));
     text
 }
 
-fn schema(name: &str, fields: &[Field]) -> String {
+fn schema(topic: &Topic, name: &str, fields: &[Field]) -> String {
     let fields: Vec<String> = fields
         .iter()
         .map(|field| {
@@ -58,8 +68,8 @@ fn schema(name: &str, fields: &[Field]) -> String {
             }
         })
         .collect();
-    let fields = fields.join(",\n");
-    format!("{{ \"type\": \"record\", \"name\": \"{name}\", \"namespace\": \"thing\", \"fields\": [\n{fields} ] }}\n")
+    let (fields, space) = (fields.join(",\n"), topic.name);
+    format!("{{ \"type\": \"record\", \"name\": \"{name}\", \"namespace\": \"{space}\", \"fields\": [\n{fields} ] }}\n")
 }
 
 fn avro(ty: &Type) -> String {
@@ -74,21 +84,28 @@ fn avro(ty: &Type) -> String {
             let precision = precision(*scale);
             format!(r#"{{ "type": "bytes", "logicalType": "decimal", "precision": {precision}, "scale": {scale} }}"#)
         }
-        Type::Lines => {
-            let field = |(name, ty): (&str, Type), nullable: bool| match nullable {
-                true => format!(r#"{{ "name": "{name}", "type": ["null", {}] }}"#, avro(&ty)),
-                false => format!(r#"{{ "name": "{name}", "type": {} }}"#, avro(&ty)),
-            };
-            let fields = line_fields().map(|own| field(own.clone(), own.0 != "p")).join(", ");
-            let record = format!(r#"{{ "type": "record", "name": "Line", "fields": [{fields}] }}"#);
-            format!(r#"{{ "type": "array", "items": {record} }}"#)
-        }
+        Type::Date => r#"{ "type": "int", "logicalType": "date" }"#.to_owned(),
+        Type::Lines => format!(r#"{{ "type": "array", "items": {} }}"#, record("Line", &line_fields(), &["q", "r"])),
+        Type::Place => record("Place", &place_fields(), &["city"]),
+        Type::Map => r#"{ "type": "map", "values": "string" }"#.to_owned(),
         Type::List(of) => format!(r#"{{ "type": "array", "items": {} }}"#, avro(of)),
     }
 }
 
+fn record(name: &str, fields: &[(&str, Type)], nullable: &[&str]) -> String {
+    let field = |(name, ty): &(&str, Type)| match nullable.contains(name) {
+        true => format!(r#"{{ "name": "{name}", "type": ["null", {}] }}"#, avro(ty)),
+        false => format!(r#"{{ "name": "{name}", "type": {} }}"#, avro(ty)),
+    };
+    let fields: Vec<String> = fields.iter().map(field).collect();
+    // The same in every topic.
+    format!(r#"{{ "type": "record", "name": "{name}", "namespace": "parts", "fields": [{}] }}"#, fields.join(", "))
+}
+
 fn topology(topology: &Topology) -> String {
-    let mut text = "topology: things\nstore: operational\nreads: [thing]\nviews:\n".to_owned();
+    let read = (0..topology.topics.len()).filter(|topic| topology.reads_topic(*topic));
+    let read: Vec<&str> = read.map(|topic| topology.topics[topic].name).collect();
+    let mut text = format!("topology: things\nstore: operational\nreads: [{}]\nviews:\n", read.join(", "));
     for view in &topology.views {
         text += &format!("  {}:\n", view.name);
         if let Some(with) = view.with {
@@ -103,6 +120,9 @@ fn topology(topology: &Topology) -> String {
             }
         }
         columns(topology, view, &mut text);
+        if let Some(Retain { days, after }) = &view.retain {
+            text += &format!("    retain: {{ days: {days}, after: {after} }}\n");
+        }
     }
     text
 }
@@ -193,9 +213,10 @@ fn reducer(topology: &Topology, view: &View, reducer: &Reducer) -> String {
         Argument::Each(by_alias) => {
             let argument = |(alias, expr): &(usize, Expr)| {
                 // What an event says beside its fields, and another view's column, is the same under every alias.
-                let of = |name: &str| match name.starts_with('_') || name.contains('.') {
-                    true => name.to_owned(),
-                    false => format!("{}.{name}", view.called(*alias, topology)),
+                let is_own = |name: &str| !name.starts_with('_') && (!name.contains('.') || name.starts_with("line."));
+                let of = |name: &str| match is_own(name) {
+                    false => name.to_owned(),
+                    true => format!("{}.{name}", view.called(*alias, topology)),
                 };
                 expr.written(&of)
             };
@@ -207,19 +228,32 @@ fn reducer(topology: &Topology, view: &View, reducer: &Reducer) -> String {
     format!("{name}({before}{argument}{}){}", order.unwrap_or_default(), filter.unwrap_or_default())
 }
 
-/// A log as a test's file, with what it should come to, if that is known.
+/// A log as a test's file, with what it should come to, if that is known. What is ignored, and under which older name an
+/// event was written, is a comment.
 pub fn test(topology: &Topology, log: &[Record], outcome: Option<&Outcome>) -> String {
     let mut text = "test: generated\ngiven:\n".to_owned();
-    if log.is_empty() {
+    if log.iter().all(|record| topology.is_ignored(record.event)) {
         text = "test: generated\ngiven: []\n".to_owned();
     }
     for record in log {
         let mut fields: Vec<String> =
             record.fields.iter().map(|(name, value)| format!("{name}: {}", yaml(value))).collect();
-        if let Some(id) = &record.id {
-            fields.push(format!("_headers: {{ ce_id: {id} }}"));
+        if record.event == topology.tombstone(record.event.topic) {
+            fields.push(format!("_topic: {}", topology.topics[record.event.topic].name));
         }
-        let _ = writeln!(text, "  - {}: {{ {} }}", topology.event_name(record.event), fields.join(", "));
+        fields.push(format!("_time: {}", yaml(&record.time)));
+        if !record.headers.is_empty() {
+            let headers: Vec<String> = record.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            fields.push(format!("_headers: {{ {} }}", headers.join(", ")));
+        }
+        let (name, written) = (topology.event_name(record.event), topology.written_as(record));
+        // A test gives no records but those of events, by their names.
+        let (before, after) = match written {
+            _ if topology.is_ignored(record.event) => ("# ", String::new()),
+            Some(older) => ("", format!("    # written as {older}")),
+            None => ("", String::new()),
+        };
+        let _ = writeln!(text, "  {before}- {name}: {{ {} }}{after}", fields.join(", "));
     }
     let Some(outcome) = outcome else { return text + "expect: {}\n" };
     text += "expect:\n";

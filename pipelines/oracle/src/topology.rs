@@ -1,11 +1,20 @@
 //! Topologies as data: what may be declared, in a form that is easy to make and to fold by.
 
 use crate::expr::{Expr, Names};
-use crate::value::Type;
+use crate::value::{Type, Value};
 
-/// A topic, its events, and the views of them.
+/// Topics, and the views of their events.
 #[derive(Clone, Debug)]
 pub struct Topology {
+    /// In the order of `reads:`.
+    pub topics: Vec<Topic>,
+    /// A view comes after what it reads.
+    pub views: Vec<View>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: &'static str,
     /// The fields of the message key.
     pub key: Vec<Field>,
     pub partitions: usize,
@@ -14,8 +23,6 @@ pub struct Topology {
     pub compacted: bool,
     /// What is declared of each event. What [`Topology::tombstone`] gives comes after them.
     pub events: Vec<EventType>,
-    /// A view comes after what it reads.
-    pub views: Vec<View>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +37,17 @@ pub struct EventType {
     pub name: &'static str,
     /// The key's fields come first.
     pub fields: Vec<Field>,
+    /// The name that it had once.
+    pub was: Option<&'static str>,
+    /// Known, and skipped.
+    pub ignored: bool,
+}
+
+/// An event by its topic's; of as many as there are, a record without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    pub topic: usize,
+    pub event: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +68,14 @@ pub struct View {
     pub delete_when: Vec<usize>,
     /// Those that are not in the key.
     pub columns: Vec<(String, Column)>,
+    pub retain: Option<Retain>,
+}
+
+/// Rows are shown for so many days after what a column says.
+#[derive(Clone, Debug)]
+pub struct Retain {
+    pub days: i64,
+    pub after: String,
 }
 
 /// What feeds a view.
@@ -57,8 +83,8 @@ pub struct View {
 pub struct Alias {
     /// None: it is only listed.
     pub name: Option<String>,
-    /// By [`Topology::events`]; of no meaning where a view is read.
-    pub event: usize,
+    /// Of no meaning where a view is read.
+    pub event: EventId,
     /// A new name and what it stands for.
     pub renames: Vec<(String, String)>,
     pub filter: Option<Expr>,
@@ -115,33 +141,66 @@ pub type Log = Vec<Record>;
 
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// By [`Topology::events`].
-    pub event: usize,
+    pub event: EventId,
     /// All of the event's fields; of a record without a value, the key's.
     pub fields: Names,
-    /// What tells it from others: its `ce_id`.
-    pub id: Option<String>,
+    /// Under the event's older name.
+    pub older: bool,
+    /// When it was written: a [`Value::Time`].
+    pub time: Value,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Record {
+    /// What tells it from others.
+    pub fn id(&self) -> Option<&str> {
+        let found = self.headers.iter().find(|(name, _)| *name == "ce_id");
+        found.map(|(_, id)| id.as_str())
+    }
 }
 
 impl Topology {
-    /// The event that a record without a value is.
-    pub fn tombstone(&self) -> usize {
-        self.events.len()
+    /// The event that a topic's record without a value is.
+    pub fn tombstone(&self, topic: usize) -> EventId {
+        EventId { topic, event: self.topics[topic].events.len() }
     }
 
-    pub fn event_name(&self, event: usize) -> &'static str {
-        self.events.get(event).map_or("Tombstone", |event| event.name)
+    fn declared(&self, event: EventId) -> Option<&EventType> {
+        self.topics[event.topic].events.get(event.event)
+    }
+
+    pub fn event_name(&self, event: EventId) -> &'static str {
+        self.declared(event).map_or("Tombstone", |event| event.name)
+    }
+
+    pub fn is_ignored(&self, event: EventId) -> bool {
+        self.declared(event).is_some_and(|event| event.ignored)
+    }
+
+    /// The name under which a record was written, where that is not its event's.
+    pub fn written_as(&self, record: &Record) -> Option<&'static str> {
+        let declared = self.declared(record.event)?;
+        if declared.ignored { Some(declared.name) } else { declared.was.filter(|_| record.older) }
+    }
+
+    /// What feeds views of events.
+    fn feeds(&self) -> impl Iterator<Item = &Alias> {
+        self.views.iter().filter(|view| view.source.is_none()).flat_map(|view| &view.aliases)
     }
 
     /// Whether any view reads it.
-    pub fn reads(&self, event: usize) -> bool {
-        let of_events = self.views.iter().filter(|view| view.source.is_none());
-        of_events.flat_map(|view| &view.aliases).any(|alias| alias.event == event)
+    pub fn reads(&self, event: EventId) -> bool {
+        self.feeds().any(|alias| alias.event == event)
+    }
+
+    /// Whether any view reads events of it.
+    pub fn reads_topic(&self, topic: usize) -> bool {
+        self.feeds().any(|alias| alias.event.topic == topic)
     }
 
     /// What a record of this event says.
-    pub fn fields(&self, event: usize) -> &[Field] {
-        self.events.get(event).map_or(&self.key, |event| &event.fields)
+    pub fn fields(&self, event: EventId) -> &[Field] {
+        self.declared(event).map_or(&self.topics[event.topic].key, |event| &event.fields)
     }
 }
 
@@ -177,6 +236,19 @@ impl View {
             }
         }
         read.into_iter().flat_map(Expr::reads).collect()
+    }
+
+    /// The topics whose events feed it, in the order of `reads:`; of a view over a view, one without meaning.
+    pub fn topics(&self) -> Vec<usize> {
+        let mut topics: Vec<usize> = self.aliases.iter().map(|alias| alias.event.topic).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    /// The topic whose part makes the row, if not any part does.
+    pub fn creating(&self) -> Option<usize> {
+        self.create_when.first().map(|alias| self.aliases[*alias].event.topic)
     }
 
     /// Whether the alias makes or changes rows.

@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use num_bigint::{BigInt, Sign};
 use serde_json::{Map, Value as Json};
 
+use crate::calendar::{DAY, clock_text, date_text};
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
     Boolean,
@@ -16,14 +18,24 @@ pub enum Type {
     Text,
     /// A timestamp.
     Time,
+    Date,
     /// Records of `p`, `q` and `r`: see [`line_fields`].
     Lines,
+    /// A record of `city` and `no`: see [`place_fields`].
+    Place,
+    /// From texts to texts.
+    Map,
     List(Box<Type>),
 }
 
 /// The fields of an element of [`Type::Lines`]; the second and the third may be null.
 pub fn line_fields() -> [(&'static str, Type); 3] {
     [("p", Type::Text), ("q", Type::Int), ("r", Type::Decimal(2))]
+}
+
+/// The fields of [`Type::Place`]; the first may be null.
+pub fn place_fields() -> [(&'static str, Type); 2] {
+    [("city", Type::Text), ("no", Type::Int)]
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -36,9 +48,12 @@ pub enum Value {
     Decimal(BigInt, u32),
     Double(f64),
     Text(String),
-    /// Seconds after 2026-01-01T00:00:00Z, within that January.
-    Time(u32),
+    /// Seconds since 1970.
+    Time(i64),
+    /// Days since 1970-01-01.
+    Date(i64),
     List(Vec<Value>),
+    /// A record, or a map.
     Record(Vec<(&'static str, Value)>),
     /// A result that does not fit its type: an error for whoever reads it. A store shows it as null.
     Unreadable,
@@ -51,13 +66,21 @@ impl Type {
 
     /// Whether a key may hold it.
     pub fn is_scalar(&self) -> bool {
-        !matches!(self, Type::Lines | Type::List(_))
+        !matches!(self, Type::Lines | Type::Place | Type::Map | Type::List(_))
     }
 }
 
 impl Value {
     pub fn text(text: &str) -> Self {
         Value::Text(text.to_owned())
+    }
+
+    /// What equal values are all shown as: 0.0 is -0.0, too.
+    pub fn canonical(self) -> Self {
+        match self {
+            Value::Double(0.0) => Value::Double(0.0),
+            other => other,
+        }
     }
 
     pub fn is_null(&self) -> bool {
@@ -82,9 +105,10 @@ impl Value {
     pub fn compare(&self, other: &Value) -> Ordering {
         match (self, other) {
             (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
-            (Value::Double(a), Value::Double(b)) => a.total_cmp(b),
+            // What is no number is above all of them.
+            (Value::Double(a), Value::Double(b)) => a.partial_cmp(b).unwrap_or(a.is_nan().cmp(&b.is_nan())),
             (Value::Text(a), Value::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
-            (Value::Time(a), Value::Time(b)) => a.cmp(b),
+            (Value::Time(a), Value::Time(b)) | (Value::Date(a), Value::Date(b)) => a.cmp(b),
             _ => match (self.exact(), other.exact()) {
                 (Some((a, a_scale)), Some((b, b_scale))) => (a * power(b_scale)).cmp(&(b * power(a_scale))),
                 _ => unreachable!("{self:?} and {other:?} are not compared"),
@@ -99,9 +123,17 @@ impl Value {
             Value::Boolean(value) => Json::Bool(*value),
             Value::Whole(n) => Json::from(*n),
             Value::Decimal(digits, scale) => Json::String(decimal_text(digits, *scale)),
-            Value::Double(x) => serde_json::from_str(&format!("{x:?}")).unwrap_or(Json::Null),
+            Value::Double(x) if x.is_finite() => serde_json::from_str(&format!("{x:?}")).unwrap_or(Json::Null),
+            Value::Double(x) => Json::from(if x.is_nan() {
+                "NaN"
+            } else if *x > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            }),
             Value::Text(text) => Json::String(text.clone()),
-            Value::Time(seconds) => Json::String(time_text(*seconds)),
+            Value::Time(at) => Json::String(format!("{}T{}Z", date_text(at.div_euclid(DAY)), clock_text(*at))),
+            Value::Date(day) => Json::String(date_text(*day)),
             Value::List(items) => items.iter().map(Value::to_json).collect(),
             Value::Record(fields) => {
                 let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_json()));
@@ -135,11 +167,6 @@ pub fn decimal_text(digits: &BigInt, scale: u32) -> String {
     if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
 }
 
-fn time_text(seconds: u32) -> String {
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    format!("2026-01-{:02}T{:02}:{:02}:{:02}Z", day + 1, second / 3600, second / 60 % 60, second % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +182,7 @@ mod tests {
     fn values_are_written_as_tests_write_them() {
         let decimal = |digits: i64, scale| decimal_text(&BigInt::from(digits), scale);
         assert_eq!([decimal(-5, 2), decimal(1234, 2), decimal(7, 0)], ["-0.05", "12.34", "7"]);
-        assert_eq!(Value::Time(90_061).to_json(), "2026-01-02T01:01:01Z");
+        assert_eq!(Value::Time(90_061).to_json(), "1970-01-02T01:01:01Z");
         assert_eq!(Value::decimal(power(38), 0), Value::Unreadable);
     }
 }

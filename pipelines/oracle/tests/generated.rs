@@ -2,6 +2,8 @@
 //!
 //! `HEADWATER_ORACLE_CASES` says how many cases, `HEADWATER_ORACLE_SEED` which: a failure names the seed that is its first.
 
+#[path = "generated/bent.rs"]
+mod bent;
 #[path = "generated/caught.rs"]
 mod caught;
 #[path = "generated/judge.rs"]

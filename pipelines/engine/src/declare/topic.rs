@@ -147,6 +147,12 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
 
     let (topic, key, events) = (topic?, key?, events?);
     check_events(&events, &was, &ignore, out);
+    if let Some(ignored) = ignore.first().filter(|_| compact) {
+        let message =
+            format!("`{}` is ignored, and its record may be all that compaction leaves of a key", ignored.value);
+        let help = "list it in `events`, or let it be written to another topic";
+        out.push(Diagnostic::error(&ignored.span, message).label("of a compacted topic").help(help));
+    }
     let partitions = partitions.unwrap_or_else(|| Spanned::new(1, topic.span.clone()));
     Some(TopicDecl { topic, key, partitions, retention_days, compact, deduplicate, events, was, ignore })
 }

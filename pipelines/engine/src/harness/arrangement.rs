@@ -3,9 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use headwater_schemas::RecordType;
+use headwater_schemas::avsc::Schema;
 use headwater_schemas::encode::encode;
+use headwater_schemas::topic::Topic;
 use headwater_schemas::wire::{self, SchemaId};
 
 use super::HarnessError;
@@ -168,14 +172,39 @@ pub(super) fn records(given: &[GivenEvent], topology: &Topology) -> Result<Vec<N
     Ok(records)
 }
 
-/// What a producer would have sent: nothing for `Tombstone`.
+/// What a producer would have sent: nothing for `Tombstone`, no fields of what is ignored.
 fn payload(event: &GivenEvent, index: usize) -> Result<Option<Vec<u8>>, HarnessError> {
-    let Some(declared) = event.topic.events.get(event.event) else { return Ok(None) };
     let (mut body, mut payload) = (Vec::new(), Vec::new());
-    encode(&declared.schema, &event.value, &mut body)
-        .map_err(|problem| HarnessError::Unwritable { event: index + 1, problem: problem.to_string() })?;
-    wire::frame(SchemaId(event.event as u32 + 1), &body, &mut payload);
+    let name = match (&event.written_as, event.topic.events.get(event.event)) {
+        (None, None) => return Ok(None),
+        (Some(name), _) => name,
+        (None, Some(declared)) => &declared.name,
+    };
+    let Some((id, schema)) = schemas(&event.topic).find(|(_, schema)| schema.record.short_name() == name) else {
+        let problem = format!("topic `{}` has no event that is or was called `{name}`", event.topic.name);
+        return Err(HarnessError::Unwritable { event: index + 1, problem });
+    };
+    if !event.topic.ignore.contains(name) {
+        encode(&schema, &event.value, &mut body)
+            .map_err(|problem| HarnessError::Unwritable { event: index + 1, problem: problem.to_string() })?;
+    }
+    wire::frame(id, &body, &mut payload);
     Ok(Some(payload))
+}
+
+/// The schemas that records of a topic are written with: those of its events, the same under their older names, and of what
+/// is ignored the name alone.
+pub(super) fn schemas(topic: &Topic) -> impl Iterator<Item = (SchemaId, Schema)> {
+    let named = |schema: &Schema, name: &String| {
+        let mut schema = schema.clone();
+        schema.record = Arc::new(RecordType { name: name.clone(), ..(*schema.record).clone() });
+        schema
+    };
+    let own = topic.events.iter().map(|event| (*event.schema).clone());
+    let older = topic.events.iter().flat_map(move |event| event.was.iter().map(move |name| named(&event.schema, name)));
+    let first = topic.events.first();
+    let ignored = topic.ignore.iter().filter_map(move |name| Some(named(&first?.schema, name)));
+    (1..).map(SchemaId).zip(own.chain(older).chain(ignored))
 }
 
 fn arranged(records: &[Numbered], topology: &Topology, arrangement: Arrangement) -> Log {

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::arrangement::Log;
+use super::arrangement::{self, Log};
 use super::mutation::Mutation;
 use super::schedule::{Cut, Repeat, Rules, Schedule};
 use super::store::{Begun, Identity, Lost, Markers, Reached, Store};
@@ -30,8 +30,8 @@ impl Bench {
     pub(super) fn new(topology: &Arc<Topology>, mutation: Option<Mutation>) -> Self {
         let mut decoder = Decoder::new(topology.clone());
         for (topic, plan) in topology.topics.iter().enumerate() {
-            for (event, e) in plan.topic.events.iter().enumerate() {
-                decoder.learn(topic, headwater_schemas::wire::SchemaId(event as u32 + 1), &e.schema);
+            for (id, schema) in arrangement::schemas(&plan.topic) {
+                decoder.learn(topic, id, &schema);
             }
         }
         Self { topology: topology.clone(), decoder, mutation }

@@ -1,11 +1,11 @@
 //! Columns: reducers, and expressions over them, of the kinds that the rows may have.
 
 use crate::choice::Choices;
-use crate::expr::{Expr, Operator};
+use crate::expr::{Expr, Operator, TextFunction};
 use crate::topology::{Argument, Column, Field, Kind, Reducer};
-use crate::value::{Type, Value};
+use crate::value::{Type, Value, line_fields, place_fields};
 
-use super::exprs;
+use super::exprs::{self, Typed};
 
 /// What feeds the rows of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) fn reducers(
 ) -> Vec<(String, Column)> {
     choices.more(1, 4, |choices, place| {
         let column = match rows == Rows::Owned && choices.rarely(6) {
-            true => computed(choices, scope, changing),
+            true => computed(choices, &mut |choices| reducer(choices, scope, changing, rows)),
             false => Column::Reducer(reducer(choices, scope, changing, rows)),
         };
         (format!("c{place}"), column)
@@ -57,14 +57,28 @@ pub(super) fn shown(name: &str, column: &Column, ty_of: &dyn Fn(&Expr) -> Option
 
 /// The type of an expression over these.
 pub(super) fn type_of(expr: &Expr, scope: &[Field]) -> Option<Type> {
+    let of_field = |fields: &[(&'static str, Type)], name: &str| {
+        fields.iter().find(|(own, _)| *own == name).map(|(_, ty)| ty.clone())
+    };
     match expr {
         Expr::Name(name) => scope.iter().find(|field| field.name == *name).map(|field| field.ty.clone()),
-        Expr::Arithmetic(_, _, _, ty) | Expr::Negate(_, ty) => Some(ty.clone()),
+        Expr::Field(record, name) => match &**record {
+            Expr::Item(..) => of_field(&line_fields(), name),
+            _ => of_field(&place_fields(), name),
+        },
+        Expr::Item(list, _) => match type_of(list, scope)? {
+            Type::List(of) => Some(*of),
+            _ => None,
+        },
+        Expr::Arithmetic(_, _, _, ty) | Expr::Negate(_, ty) | Expr::Cast(_, ty) => Some(ty.clone()),
         Expr::Literal(_) => None,
-        Expr::Coalesce(first, _) | Expr::NullIf(first, _) | Expr::Case(_, first, _) => type_of(first, scope),
-        Expr::Concat(..) | Expr::Upper(_) => Some(Type::Text),
-        Expr::Length(_) => Some(Type::Int),
+        Expr::Coalesce(first, _) | Expr::NullIf(first, _) | Expr::Case(_, first, _) | Expr::Switch(_, _, first, _) => {
+            type_of(first, scope)
+        }
+        Expr::Cardinality(_) | Expr::Text(TextFunction::Length, _) => Some(Type::Int),
+        Expr::Entry(..) | Expr::Concat(..) | Expr::Joined(..) | Expr::Text(..) => Some(Type::Text),
         Expr::Truncate(..) => Some(Type::Time),
+        Expr::Extract(_, scale, _) => Some(Type::Decimal(*scale)),
         _ => Some(Type::Boolean),
     }
 }
@@ -75,11 +89,17 @@ fn parts(reducers: &[Reducer]) -> Vec<Field> {
 }
 
 /// An expression over reducers.
-fn computed(choices: &mut Choices, scope: &[Field], changing: &[usize]) -> Column {
-    let reducers = choices.more(1, 3, |choices, _| reducer(choices, scope, changing, Rows::Owned));
-    match exprs::any(choices, &parts(&reducers), &|ty| ty.is_scalar()) {
+pub(super) fn computed(choices: &mut Choices, part: &mut dyn FnMut(&mut Choices) -> Reducer) -> Column {
+    let mut reducers = choices.more(1, 3, |choices, _| part(choices));
+    let scalars: Vec<Field> = parts(&reducers).into_iter().filter(|part| part.ty.is_scalar()).collect();
+    match exprs::any(choices, &scalars, &|ty| ty.is_scalar()) {
+        // One by itself is a reducer.
+        Some(Typed { expr: Expr::Name(part), .. }) => {
+            let which = part.trim_start_matches('#').parse().unwrap_or(0);
+            Column::Reducer(reducers.swap_remove(which))
+        }
         Some(typed) => Column::Computed(reducers, typed.expr),
-        None => Column::Reducer(count()),
+        None => Column::Reducer(reducers.swap_remove(0)),
     }
 }
 
@@ -87,7 +107,7 @@ fn count() -> Reducer {
     Reducer { kind: Kind::Count, argument: Argument::None, ty: Type::Long, filter: None, order: None }
 }
 
-fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
+pub(super) fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
     let kind = kind(choices, rows);
     let filter = choices.rarely(5).then(|| exprs::condition(choices, scope)).flatten();
     if kind == Kind::Count && choices.below(2) == 0 {
@@ -128,11 +148,14 @@ fn kind(choices: &mut Choices, rows: Rows) -> Kind {
     }
 }
 
-/// By the time that the event carries: on a shared row always, on others at times.
+/// By the time that the event carries, or that of its record: on a shared row always, on others at times.
 fn order(choices: &mut Choices, scope: &[Field], kind: Kind, rows: Rows) -> Option<Expr> {
-    let time = scope.iter().find(|field| field.name == "at")?;
-    let may = matches!(kind, Kind::Last | Kind::First) && rows != Rows::Derived;
-    (may && (rows == Rows::Shared || choices.rarely(4))).then(|| Expr::name(&time.name))
+    let has = |name: &&str| scope.iter().any(|field| field.name == *name);
+    // Offsets are of one partition.
+    let offset = (rows == Rows::Owned && has(&"_event")).then_some("_offset");
+    let orders: Vec<&str> = ["at", "_time"].into_iter().filter(has).chain(offset).collect();
+    let may = matches!(kind, Kind::Last | Kind::First) && rows != Rows::Derived && !orders.is_empty();
+    (may && (rows == Rows::Shared || choices.rarely(4))).then(|| Expr::name(choices.one_of(&orders)))
 }
 
 /// An argument for one alias or another, of one type.
@@ -158,7 +181,7 @@ fn by_alias(
                 Expr::Arithmetic(Operator::Add, name, one.into(), field.ty.clone())
             }
             (1, Type::Decimal(_)) => Expr::Negate(name, field.ty.clone()),
-            (1, Type::Text) => Expr::Upper(name),
+            (1, Type::Text) => Expr::Text(TextFunction::Upper, name),
             _ => *name,
         };
         if place >= least {

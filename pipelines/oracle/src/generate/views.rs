@@ -1,10 +1,10 @@
 //! Views over events and over views, of every form that the language has.
 
 use super::columns::{Rows, reducers, shown, type_of};
-use super::{CHANGED, GONE, MADE, exprs};
+use super::{CHANGED, GONE, MADE, exprs, several};
 use crate::choice::Choices;
 use crate::expr::Expr;
-use crate::topology::{Alias, Argument, Column, Field, Kind, Reducer, Topology, View};
+use crate::topology::{Alias, Argument, Column, EventId, Field, Kind, Reducer, Retain, Topology, View};
 use crate::value::{Type, line_fields};
 
 /// What other views may do with one.
@@ -22,14 +22,33 @@ pub(super) struct Shape {
 pub(super) fn view(choices: &mut Choices, topology: &Topology, made: &[Shape]) -> (View, Shape) {
     let which = |is: fn(&Shape) -> bool| (0..made.len()).filter(|view| is(&made[*view])).collect::<Vec<_>>();
     let (readable, beside) = (which(|shape| shape.readable), which(|shape| shape.beside));
+    let topic = choices.below(topology.topics.len());
     let of_events = match choices.below(6) {
         1 if !readable.is_empty() => return copy(choices, topology, made, choose(&readable)),
         2 | 3 if !readable.is_empty() => return aggregate(choices, topology, made, choose(&readable)),
-        4 if !beside.is_empty() && !topology.compacted => return standing_beside(choices, topology, made, &beside),
+        4 if !beside.is_empty() => return standing_beside(choices, topology, made, &beside),
         5 => false,
         _ => true,
     };
-    if topology.compacted { of_last_records(choices, topology) } else { over_events(choices, topology, of_events) }
+    let several: Vec<usize> = (0..topology.topics.len()).filter(|topic| !topology.topics[*topic].compacted).collect();
+    if several.len() > 1 && choices.below(2) == 1 {
+        return several::of_topics(choices, topology, &several);
+    }
+    match topology.topics[topic].compacted {
+        true => of_last_records(choices, topology, topic),
+        false => over_events(choices, topology, topic, of_events),
+    }
+}
+
+/// By a column that holds times.
+pub(super) fn retain(choices: &mut Choices, shape: &Shape) -> Option<Retain> {
+    let is_time = |field: &&Field| matches!(field.ty, Type::Time | Type::Date);
+    let times: Vec<&Field> = shape.columns.iter().filter(is_time).collect();
+    let days = choices.one_of(&[0, 1, 30]);
+    if days == 0 || times.is_empty() {
+        return None;
+    }
+    Some(Retain { days, after: choices.one_of(&times).name.clone() })
 }
 
 /// The newest: chains grow.
@@ -37,101 +56,119 @@ fn choose(views: &[usize]) -> usize {
     views.last().copied().unwrap_or_default()
 }
 
-fn name(topology: &Topology) -> String {
+pub(super) fn name(topology: &Topology) -> String {
     format!("v{}", topology.views.len())
 }
 
-fn listed(event: usize) -> Alias {
+pub(super) fn listed(event: EventId) -> Alias {
     Alias { name: None, event, renames: Vec::new(), filter: None, each: None }
 }
 
 /// What feeds a view of events.
-struct Feed {
-    aliases: Vec<Alias>,
-    create_when: Vec<usize>,
-    delete_when: Vec<usize>,
+#[derive(Default)]
+pub(super) struct Feed {
+    pub(super) aliases: Vec<Alias>,
+    pub(super) create_when: Vec<usize>,
+    pub(super) delete_when: Vec<usize>,
 }
 
 impl Feed {
-    fn changing(&self) -> Vec<usize> {
+    pub(super) fn changing(&self) -> Vec<usize> {
         (0..self.aliases.len()).filter(|alias| !self.delete_when.contains(alias)).collect()
     }
 
     /// The names that mean something under every alias that makes or changes rows.
-    fn scope(&self, topology: &Topology) -> Vec<Field> {
-        let mut scopes = self.changing().into_iter().map(|alias| names(topology, &self.aliases[alias]));
-        let first = scopes.next().unwrap_or_default();
-        scopes.fold(first, |common, other| common.into_iter().filter(|field| other.contains(field)).collect())
+    pub(super) fn scope(&self, topology: &Topology) -> Vec<Field> {
+        scope_of(topology, self.changing().into_iter().map(|alias| &self.aliases[alias]))
     }
 }
 
+/// The names that mean something under each of these.
+pub(super) fn scope_of<'a>(topology: &Topology, aliases: impl Iterator<Item = &'a Alias>) -> Vec<Field> {
+    let mut scopes = aliases.map(|alias| names(topology, alias));
+    let first = scopes.next().unwrap_or_default();
+    scopes.fold(first, |common, other| common.into_iter().filter(|field| other.contains(field)).collect())
+}
+
 /// What expressions under an alias of an event may read.
-fn names(topology: &Topology, alias: &Alias) -> Vec<Field> {
-    let mut names = own_names(topology, alias.event, alias.each.is_some());
-    names.push(Field { name: "_event".to_owned(), ty: Type::Text, nullable: false });
+pub(super) fn names(topology: &Topology, alias: &Alias) -> Vec<Field> {
+    let mut names = own_names(topology, alias.event, alias.each.as_deref());
+    let beside = [("_event", Type::Text), ("_key", Type::Text), ("_time", Type::Time), ("_header", Type::Map)];
+    names.extend(beside.map(|(name, ty)| Field { name: name.to_owned(), ty, nullable: false }));
     names.extend(alias.renames.iter().map(|(new, _)| Field { name: new.clone(), ty: Type::Text, nullable: true }));
     names
 }
 
-fn own_names(topology: &Topology, event: usize, each: bool) -> Vec<Field> {
+fn own_names(topology: &Topology, event: EventId, each: Option<&str>) -> Vec<Field> {
     let mut names = topology.fields(event).to_vec();
-    names.extend(if each { line_names() } else { Vec::new() });
+    let array = each.and_then(|array| names.iter().find(|field| field.name == array)).map(|field| field.ty.clone());
+    names.extend(array.iter().flat_map(element));
     names
 }
 
-fn line_names() -> Vec<Field> {
-    let of_line = |(name, ty)| Field { name: format!("line.{name}"), ty, nullable: name != "p" };
-    line_fields().map(of_line).to_vec()
+/// What an element of an array is called, and its fields.
+fn element(array: &Type) -> Vec<Field> {
+    let named = |name: String, ty: Type| Field { nullable: name != "line.p", name, ty };
+    match array {
+        Type::List(of) => vec![named("line".to_owned(), (**of).clone())],
+        _ => line_fields().map(|(name, ty)| named(format!("line.{name}"), ty)).to_vec(),
+    }
 }
 
-fn feed(choices: &mut Choices, topology: &Topology, owned: bool) -> Feed {
+/// The arrays among these.
+fn arrays(scope: &[Field]) -> Vec<&Field> {
+    scope.iter().filter(|field| matches!(field.ty, Type::Lines | Type::List(_))).collect()
+}
+
+pub(super) fn feed(choices: &mut Choices, topology: &Topology, topic: usize, owned: bool) -> Feed {
+    let of = |event: usize| listed(EventId { topic, event });
     let mut aliases = match choices.below(3) {
-        0 => vec![listed(MADE)],
-        1 => vec![listed(MADE), listed(CHANGED)],
+        0 => vec![of(MADE)],
+        1 => vec![of(MADE), of(CHANGED)],
         _ => {
             let rename = !owned && choices.below(2) == 0;
-            choices.more(1, 3, |choices, place| alias(choices, topology, place, rename))
+            choices.more(1, 3, |choices, place| alias(choices, topology, topic, place, rename))
         }
     };
     let changing: Vec<usize> = (0..aliases.len()).collect();
     let (mut create_when, mut delete_when) = (Vec::new(), Vec::new());
     if owned && choices.below(2) == 1 {
         create_when = if choices.below(3) == 2 { changing } else { vec![0] };
-        let tombstone = topology.tombstone();
-        let deleting = choices.one_of(&[vec![GONE], vec![tombstone], vec![GONE, tombstone], vec![]]);
+        let (gone, tombstone) = (EventId { topic, event: GONE }, topology.tombstone(topic));
+        let deleting = choices.one_of(&[vec![gone], vec![tombstone], vec![gone, tombstone], vec![]]);
         for event in deleting {
             delete_when.push(aliases.len());
             let name = aliases[0].name.as_ref().map(|_| format!("x{}", aliases.len()));
-            let filter = None;
-            aliases.push(Alias { name, filter, ..listed(event) });
+            aliases.push(Alias { name, ..listed(event) });
         }
     }
     Feed { aliases, create_when, delete_when }
 }
 
 /// A part of an event, under a name.
-fn alias(choices: &mut Choices, topology: &Topology, place: usize, rename: bool) -> Alias {
-    let event = choices.one_of(&[MADE, CHANGED]);
+fn alias(choices: &mut Choices, topology: &Topology, topic: usize, place: usize, rename: bool) -> Alias {
+    let event = EventId { topic, event: choices.one_of(&[MADE, CHANGED]) };
     let fields = topology.fields(event);
-    let each = fields.iter().any(|field| field.ty == Type::Lines) && choices.below(2) == 0;
-    let own = own_names(topology, event, each);
+    let arrays = arrays(fields);
+    let each = (!arrays.is_empty() && choices.below(2) == 0).then(|| choices.one_of(&arrays).name.clone());
+    let own = own_names(topology, event, each.as_deref());
     let filter = choices.rarely(3).then(|| exprs::condition(choices, &own)).flatten();
-    let texts: Vec<&Field> =
-        own.iter().filter(|field| field.ty == Type::Text && !topology.key.contains(field)).collect();
+    let is_key = |field: &Field| topology.topics[topic].key.contains(field);
+    let texts: Vec<&Field> = own.iter().filter(|field| field.ty == Type::Text && !is_key(field)).collect();
     let renames = match rename && !texts.is_empty() {
         true => vec![("who".to_owned(), choices.one_of(&texts).name.clone())],
         false => Vec::new(),
     };
-    let each = each.then(|| "lines".to_owned());
     Alias { name: Some(format!("a{place}")), event, renames, filter, each }
 }
 
-fn topic_key(topology: &Topology) -> Vec<(String, Expr)> {
-    topology.key.iter().map(|field| (field.name.clone(), Expr::name(&field.name))).collect()
+pub(super) fn topic_key(topology: &Topology, topic: usize) -> Vec<(String, Expr)> {
+    let key = &topology.topics[topic].key;
+    key.iter().map(|field| (field.name.clone(), Expr::name(&field.name))).collect()
 }
 
 /// A key's column: a field under its own name, or something under another.
-fn key_column(choices: &mut Choices, scope: &[Field], place: usize) -> Option<(String, Expr)> {
+pub(super) fn key_column(choices: &mut Choices, scope: &[Field], place: usize) -> Option<(String, Expr)> {
     let typed = exprs::for_key(choices, scope)?;
     Some(match typed.expr {
         Expr::Name(name) if !name.contains('.') && !name.starts_with('_') => (name.clone(), Expr::Name(name)),
@@ -139,10 +176,13 @@ fn key_column(choices: &mut Choices, scope: &[Field], place: usize) -> Option<(S
     })
 }
 
-fn over_events(choices: &mut Choices, topology: &Topology, owned: bool) -> (View, Shape) {
-    let feed = feed(choices, topology, owned);
+fn over_events(choices: &mut Choices, topology: &Topology, topic: usize, owned: bool) -> (View, Shape) {
+    let feed = feed(choices, topology, topic, owned);
     let scope = feed.scope(topology);
-    let mut key = if owned { topic_key(topology) } else { Vec::new() };
+    let mut key = topic_key(topology, topic);
+    // All of it, a part, or nothing.
+    let whole = key.len();
+    key.truncate(if owned { whole } else { usize::from(choices.rarely(6)) });
     let own = key.len();
     let extra = if owned { usize::from(choices.rarely(3)) } else { choices.below(3) };
     for place in 0..extra {
@@ -154,7 +194,7 @@ fn over_events(choices: &mut Choices, topology: &Topology, owned: bool) -> (View
         false => own,
         true => key.len() - choices.below(key.len().max(1)),
     };
-    let is_owned = topic_key(topology).iter().all(|(_, field)| key.iter().any(|(_, expr)| expr == field));
+    let is_owned = topic_key(topology, topic).iter().all(|(_, field)| key.iter().any(|(_, expr)| expr == field));
     let rows = if is_owned { Rows::Owned } else { Rows::Shared };
     let columns = reducers(choices, &scope, &feed.changing(), rows);
     let known = |alias: &usize| {
@@ -166,12 +206,13 @@ fn over_events(choices: &mut Choices, topology: &Topology, owned: bool) -> (View
     let beside = is_owned && plain && key.len() == own;
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, None);
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, is_owned && whole, beside)
 }
 
 /// A view and what others may do with it; `scope` is what its expressions read.
-fn shaped(view: View, scope: &[Field], readable: bool, beside: bool) -> (View, Shape) {
+pub(super) fn shaped(view: View, scope: &[Field], readable: bool, beside: bool) -> (View, Shape) {
     let ty_of = |expr: &Expr| type_of(expr, scope);
     let key = view
         .key
@@ -183,9 +224,10 @@ fn shaped(view: View, scope: &[Field], readable: bool, beside: bool) -> (View, S
 }
 
 /// Of a compacted topic: what the last record says.
-fn of_last_records(choices: &mut Choices, topology: &Topology) -> (View, Shape) {
-    let aliases = vec![listed(MADE), listed(CHANGED), listed(topology.tombstone())];
-    let feed = Feed { aliases, create_when: vec![MADE, CHANGED], delete_when: vec![topology.tombstone()] };
+fn of_last_records(choices: &mut Choices, topology: &Topology, topic: usize) -> (View, Shape) {
+    let (made, changed) = (EventId { topic, event: MADE }, EventId { topic, event: CHANGED });
+    let aliases = [made, changed, topology.tombstone(topic)].map(listed).to_vec();
+    let feed = Feed { aliases, create_when: vec![0, 1], delete_when: vec![2] };
     let scope = feed.scope(topology);
     let columns = choices.more(1, 4, |choices, place| {
         let field = choices.one_of(&scope);
@@ -195,10 +237,11 @@ fn of_last_records(choices: &mut Choices, topology: &Topology) -> (View, Shape) 
         (format!("c{place}"), Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: None }))
     });
     let Feed { aliases, create_when, delete_when } = feed;
-    let key = topic_key(topology);
+    let key = topic_key(topology, topic);
     let (name, partition, source, with) = (name(topology), key.len(), None, None);
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
-    shaped(view, &scope, true, true)
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
+    shaped(view, &scope, true, false)
 }
 
 /// A history, beside a view of the same events.
@@ -220,7 +263,7 @@ fn standing_beside(choices: &mut Choices, topology: &Topology, made: &[Shape], v
     let mut scope = feed.scope(topology);
     let beside: Vec<Field> = made[with].columns.iter().map(of_other).collect();
     scope.extend(beside.clone());
-    let mut key = topic_key(topology);
+    let mut key = topic_key(topology, other.aliases[0].event.topic);
     let partition = key.len();
     let numbers: Vec<&Field> = beside.iter().filter(|field| field.ty.is_exact()).collect();
     if !numbers.is_empty() && choices.below(3) > 0 {
@@ -233,16 +276,19 @@ fn standing_beside(choices: &mut Choices, topology: &Topology, made: &[Shape], v
     let readable = feed.delete_when.is_empty() || key.len() == partition;
     let Feed { aliases, create_when, delete_when } = feed;
     let (name, source, with) = (name(topology), None, Some(with));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &scope, readable, false)
 }
 
 /// What feeds a view over a view: all of it, or a part under a name.
-fn from_view(choices: &mut Choices, scope: &[Field], place: usize, named: bool, each: Option<String>) -> Alias {
+fn from_view(choices: &mut Choices, scope: &[Field], place: usize, named: bool, each: Option<&Field>) -> Alias {
     let mut own = scope.to_vec();
-    own.extend(if each.is_some() { line_names() } else { Vec::new() });
+    own.extend(each.iter().flat_map(|array| element(&array.ty)));
     let filter = (named && choices.below(2) == 0).then(|| exprs::condition(choices, &own)).flatten();
-    Alias { name: named.then(|| format!("a{place}")), filter, each, ..listed(0) }
+    let none = EventId { topic: 0, event: 0 };
+    let each = each.map(|array| array.name.clone());
+    Alias { name: named.then(|| format!("a{place}")), filter, each, ..listed(none) }
 }
 
 fn copy(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usize) -> (View, Shape) {
@@ -280,19 +326,20 @@ fn copy(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usiz
     }
     let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
     let (name, of, source) = (name(topology), scope, Some(source));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, of, true, false)
 }
 
 fn aggregate(choices: &mut Choices, topology: &Topology, made: &[Shape], source: usize) -> (View, Shape) {
     let scope = &made[source].columns;
-    let arrays: Vec<&Field> = scope.iter().filter(|field| field.ty == Type::Lines).collect();
-    let each = (!arrays.is_empty() && choices.below(2) == 1).then(|| choices.one_of(&arrays).name.clone());
+    let arrays = arrays(scope);
+    let each = (!arrays.is_empty() && choices.below(2) == 1).then(|| choices.one_of(&arrays));
     let named = each.is_some() || choices.below(2) == 1;
     let most = if named { 2 } else { 1 };
-    let aliases = choices.more(1, most, |choices, place| from_view(choices, scope, place, named, each.clone()));
+    let aliases = choices.more(1, most, |choices, place| from_view(choices, scope, place, named, each));
     let mut all = scope.clone();
-    all.extend(if each.is_some() { line_names() } else { Vec::new() });
+    all.extend(each.iter().flat_map(|array| element(&array.ty)));
     let mut key: Vec<(String, Expr)> = Vec::new();
     for place in 0..choices.below(3) {
         let column = key_column(choices, &all, place);
@@ -305,6 +352,7 @@ fn aggregate(choices: &mut Choices, topology: &Topology, made: &[Shape], source:
     columns.iter_mut().for_each(|(name, _)| name.insert_str(0, "of_"));
     let (create_when, delete_when, with) = (Vec::new(), Vec::new(), None);
     let (name, source) = (name(topology), Some(source));
-    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns };
+    let retain = None;
+    let view = View { name, source, aliases, with, key, partition, create_when, delete_when, columns, retain };
     shaped(view, &all, false, false)
 }

@@ -1,16 +1,19 @@
 //! One case: a topology and a log, folded here and by the engine under a schedule, and what differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use headwater_engine::harness::{Mutation, Observed, Trial};
 use headwater_engine::project::Project;
+use headwater_engine::test::{GivenEvent, TestCase};
 use headwater_engine::{plan, table};
-use headwater_oracle::fold::Row;
-use headwater_oracle::topology::Record;
+use headwater_oracle::fold::{Row, message_key_text};
+use headwater_oracle::topology::{Record, Retain, View};
 use headwater_oracle::{Choices, Log, Outcome, Tape, Topology, Value, fold, generate, render, shortest};
-use headwater_schemas::json;
+use headwater_schemas::topic::Topic;
+use headwater_schemas::{Value as Given, json};
 use tempfile::TempDir;
 
 /// Attempts, so that a failure is told in time.
@@ -19,14 +22,14 @@ const ATTEMPTS: usize = 4000;
 /// What is held against what.
 #[derive(Clone, Copy)]
 pub(crate) struct Sides {
-    /// What the second fold is given instead of the topology: where it is not the same, the two must differ.
-    pub(crate) bent: fn(&Topology) -> Topology,
+    /// What the second fold is given instead of the topology and the log: where it is not the same, the two must differ.
+    pub(crate) bent: fn(&mut Topology, &mut Log),
     /// A rule taken out of the engine's stores and workers.
     pub(crate) mutation: Option<Mutation>,
 }
 
 impl Sides {
-    pub(crate) const TRUE: Sides = Sides { bent: Topology::clone, mutation: None };
+    pub(crate) const TRUE: Sides = Sides { bent: |_, _| {}, mutation: None };
 }
 
 /// What a case was like, to know that cases are worth something.
@@ -65,9 +68,11 @@ pub(crate) struct Judge {
 /// A case as far as it comes without a schedule.
 struct Prepared {
     topology: Topology,
+    /// What the second fold was given.
+    bent: Topology,
     log: Log,
     expected: Outcome,
-    engine: Result<(Trial, std::sync::Arc<plan::Topology>), String>,
+    engine: Result<(Trial, Arc<plan::Topology>), String>,
 }
 
 impl Judge {
@@ -103,12 +108,14 @@ impl Judge {
     fn prepare(&self, of_topology: &mut Choices, of_log: &mut Choices) -> Prepared {
         let topology = generate::topology(of_topology);
         let log = generate::log(&topology, of_log);
-        let expected = fold(&(self.sides.bent)(&topology), &log);
+        let (mut bent, mut bent_log) = (topology.clone(), log.clone());
+        (self.sides.bent)(&mut bent, &mut bent_log);
+        let expected = fold(&bent, &bent_log);
         let engine = load(self.dir.path(), &topology, &log).and_then(|(case, compiled)| {
             let trial = Trial::new(&case, &compiled, self.sides.mutation).map_err(|problem| problem.to_string())?;
             Ok((trial, compiled))
         });
-        Prepared { topology, log, expected, engine }
+        Prepared { topology, bent, log, expected, engine }
     }
 
     fn judge(&self, case: &Prepared, of_schedule: &mut Choices, telling: bool) -> Result<Observed, (Kind, String)> {
@@ -131,7 +138,7 @@ impl Judge {
             _ => None,
         });
         let choices: Vec<Vec<u64>> = tapes.iter().map(|tape| tape.choices.clone()).collect();
-        let (Prepared { topology, log, expected, engine }, result, _) = again(&choices, true);
+        let (Prepared { topology, log, expected, engine, .. }, result, _) = again(&choices, true);
         let what = result.err().map(|(_, what)| what).unwrap_or_default();
         let mut of_schedule = Choices::replayed(&choices[2]);
         let schedule = engine.map(|(trial, _)| trial.run(&mut |limit| of_schedule.below(limit), true).told);
@@ -165,11 +172,7 @@ impl fmt::Display for Failure {
 }
 
 /// The engine's side: the project as its files say.
-fn load(
-    dir: &Path,
-    topology: &Topology,
-    log: &Log,
-) -> Result<(headwater_engine::test::TestCase, std::sync::Arc<plan::Topology>), String> {
+fn load(dir: &Path, topology: &Topology, log: &Log) -> Result<(TestCase, Arc<plan::Topology>), String> {
     for part in
         std::fs::read_dir(dir).expect("the folder").flatten().map(|part| part.path()).filter(|part| part.is_dir())
     {
@@ -183,8 +186,30 @@ fn load(
     }
     let mut project = Project::load(dir, None).map_err(|report| report.to_string())?;
     match (project.tests.pop(), project.topologies.pop()) {
-        (Some(test), Some(topology)) => Ok((test, topology)),
+        (Some(mut test), Some(compiled)) => {
+            as_written(&mut test, topology, &compiled, log);
+            Ok((test, compiled))
+        }
         _ => Err("no test, or no topology".to_owned()),
+    }
+}
+
+/// What a test's file does not say of its events: those that are ignored, and older names.
+fn as_written(test: &mut TestCase, topology: &Topology, compiled: &plan::Topology, log: &Log) {
+    for (place, record) in log.iter().enumerate() {
+        let Some(name) = topology.written_as(record) else { continue };
+        let declared = &topology.topics[record.event.topic];
+        if topology.is_ignored(record.event) {
+            // That of a topic which nothing reads is left out there, too.
+            let any = &compiled.topics[0].topic;
+            let unread = || Arc::new(Topic { name: declared.name.to_owned(), ..(**any).clone() });
+            let topic = compiled.topic(declared.name).map_or_else(unread, |(_, plan)| plan.topic.clone());
+            let key = Some(message_key_text(topology, record).into_bytes());
+            let (event, value) = (topic.events.len(), Given::Null);
+            let (written_as, headers) = (None, Vec::new());
+            test.given.insert(place, GivenEvent { topic, event, written_as, value, key, time: 0, headers });
+        }
+        test.given[place].written_as = Some(name.to_owned());
     }
 }
 
@@ -197,6 +222,11 @@ fn differences(case: &Prepared, compiled: &plan::Topology, observed: &Observed) 
         let found = observed.left.rows[index].iter().map(|row| shown_there(row, compiled)).collect();
         text += &unlike(expected, found, &format!("view {}", view.name));
     }
+    for (view, rows) in case.bent.views.iter().zip(&case.expected.views) {
+        if let (Some(retain), Some((index, compiled))) = (&view.retain, compiled.view(&view.name)) {
+            text += &unlike_in_time((view, retain, rows), (compiled, &observed.left.rows[index]));
+        }
+    }
     text += &shown_by_compaction(case);
     let expected = case.expected.parked.iter().map(|(place, why)| (place + 1, why.is_some()));
     let found = observed.parked.iter().map(|(number, reason)| (*number, reason.is_some()));
@@ -208,16 +238,40 @@ fn differences(case: &Prepared, compiled: &plan::Topology, observed: &Observed) 
     text
 }
 
+/// What is hidden at another time than it should be: each row is looked for in its last second, and in the next one.
+fn unlike_in_time(
+    (view, retain, expected): (&View, &Retain, &[Row]),
+    (compiled, found): (&plan::View, &[table::Row]),
+) -> String {
+    let ends: BTreeSet<i64> = expected.iter().filter_map(|row| retain.until(row)).collect();
+    let mut text = String::new();
+    for now in ends.into_iter().flat_map(|end| [end - 1, end]) {
+        let is_past = |row: &&Row| retain.until(row).is_some_and(|until| until <= now);
+        let here = expected.iter().filter(|row| !is_past(row)).map(|row| shown_here(row, view.key.len()));
+        let there = found.iter().filter(|row| !compiled.table.is_past(row, now * 1000));
+        let there = there.map(|row| shown_there(row, compiled));
+        text += &unlike(here.collect(), there.collect(), &format!("at {now}, view {}", view.name));
+    }
+    text
+}
+
 /// What tells that all but the last records of a compacted topic's keys are gone, and those without a value too.
 fn shown_by_compaction(Prepared { topology, log, expected, .. }: &Prepared) -> String {
     // What is parked waits for somebody, who has to be quicker than compaction.
-    if !topology.compacted || !expected.parked.is_empty() {
+    if topology.topics.iter().all(|topic| !topic.compacted) || !expected.parked.is_empty() {
         return String::new();
     }
-    let key = |record: &Record| record.fields[..topology.key.len()].to_vec();
+    let key = |record: &Record| {
+        let topic = record.event.topic;
+        (topic, record.fields[..topology.topics[topic].key.len()].to_vec())
+    };
     let is_last = |place: usize| log[place + 1..].iter().all(|later| key(later) != key(&log[place]));
-    let last = (0..log.len()).filter(|place| is_last(*place) && log[*place].event != topology.tombstone());
-    let left = fold(topology, &last.map(|place| log[place].clone()).collect::<Log>());
+    let is_left = |place: usize| {
+        let event = log[place].event;
+        !topology.topics[event.topic].compacted || (is_last(place) && event != topology.tombstone(event.topic))
+    };
+    let left: Log = (0..log.len()).filter(|place| is_left(*place)).map(|place| log[place].clone()).collect();
+    let left = fold(topology, &left);
     let views = topology.views.iter().zip(expected.views.iter().zip(&left.views));
     let shown = |rows: &[Row]| rows.iter().map(|row| shown_here(row, 0)).collect();
     views

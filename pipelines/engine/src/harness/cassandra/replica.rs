@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use headwater_schemas::Value;
 
+use super::super::report::same;
 use crate::table::Key;
 
 /// The cell without which a row is none: every write of a row has it.
@@ -60,7 +61,7 @@ impl Cells {
     /// Whether some cell has another value under the same timestamp: whoever folds the same event writes the same.
     fn contradicts(&self, other: &Cells) -> bool {
         let differ = |(cell, other): (&Option<Cell>, &Option<Cell>)| match (cell, other) {
-            (Some(cell), Some(other)) => cell.at == other.at && cell.value != other.value,
+            (Some(cell), Some(other)) => cell.at == other.at && !same(&cell.value, &other.value),
             _ => false,
         };
         self.cells.iter().zip(&other.cells).any(differ)
