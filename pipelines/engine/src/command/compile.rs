@@ -10,8 +10,7 @@ use super::scope::CommandScope;
 use super::{Command, Given, On, Param, Require, UploadShape, assign, body_type, unique};
 use crate::allow::{Allow, AnyRow, Columns, NoRow, Verdict};
 use crate::declare::command::RequireDecl;
-use crate::declare::query::AnswerDecl;
-use crate::declare::{CommandDecl, QueryDecl, TOMBSTONE, Text};
+use crate::declare::{CommandDecl, TOMBSTONE, Text};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::plan::Topology;
 use crate::route::Route;
@@ -24,8 +23,8 @@ use crate::unknown::{self, Missing, is_unknown};
 pub struct Context<'a> {
     pub topics: &'a [Arc<Topic>],
     pub topologies: &'a [Arc<Topology>],
-    /// Where what a command makes can be read.
-    pub queries: &'a [QueryDecl],
+    /// The paths of queries for one row: where what a command makes can be read.
+    pub rows: &'a [Route],
     /// What is not found may be among these.
     pub missing: Missing,
 }
@@ -456,13 +455,12 @@ impl<'a> Compiler<'a> {
 
     /// The shortest path of a query for one row, all of whose parameters are the event's fields, one of them a new id.
     fn location(&self, record: &RecordType, ids: &[usize]) -> Option<Route> {
-        let routes = self.cx.queries.iter().filter(|query| matches!(query.answer, AnswerDecl::Row(_)));
-        let routes = routes.filter_map(|query| Route::parse(&query.path).ok()).filter(|route| {
+        let routes = self.cx.rows.iter().filter(|route| {
             let fields: Option<Vec<usize>> =
                 route.parameters().map(|name| record.field(name).map(|(index, _)| index)).collect();
             fields.is_some_and(|fields| fields.iter().any(|field| ids.contains(field)))
         });
-        routes.min_by_key(|route| route.segments().len())
+        routes.min_by_key(|route| route.segments().len()).cloned()
     }
 
     fn parse(&mut self, text: &Text) -> Option<Ast> {
