@@ -187,11 +187,12 @@ impl<'f> Loader<'f> {
     fn tests(&mut self, known: &Known<'_>) -> Vec<TestCase> {
         let decls: Vec<TestDecl> = self.read(Kind::Tests, declare::test::read);
         let mut cases = Vec::new();
-        let compile = |decl: &TestDecl| test::compile_with(decl, known.topics, known.topologies, known.missing);
+        let names = test::Names::new(known.topics, known.topologies);
+        let compile = |decl: &TestDecl| test::compile_with(decl, &names, known.missing);
         let compiled: Vec<_> = decls.par_iter().map(compile).collect();
-        let mut names = HashSet::with_capacity(decls.len());
+        let mut called = HashSet::with_capacity(decls.len());
         for (decl, compiled) in decls.iter().zip(compiled) {
-            if !names.insert((decl.name.span.file, decl.name.value.as_str())) {
+            if !called.insert((decl.name.span.file, decl.name.value.as_str())) {
                 let message = format!("two tests are called `{}`", decl.name.value);
                 let error = Diagnostic::error(&decl.name.span, message).label("the second one").code(Code::Duplicate);
                 self.out.push(error.help("a name says which of them failed"));

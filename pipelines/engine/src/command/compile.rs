@@ -485,13 +485,12 @@ impl<'a> Compiler<'a> {
 
     /// The first name that is a view's and nothing else.
     fn other_view(&self, ast: &Ast, scope: &CommandScope<'_>) -> Option<String> {
-        let views: Vec<&str> =
-            self.cx.topologies.iter().flat_map(|t| &t.views).map(|view| view.table.name.as_str()).collect();
+        let is_view = |name: &str| self.cx.topologies.iter().any(|topology| topology.view(name).is_some());
         ast.paths().into_iter().find_map(|(path, _)| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let own = scope.row.is_some_and(|table| path.first() == Some(&table.name.as_str()));
             let unknown = !own && expr::Scope::name(scope, &path).is_none();
-            path.first().filter(|first| unknown && views.contains(first)).map(|first| (*first).to_owned())
+            path.first().filter(|first| unknown && is_view(first)).map(|first| (*first).to_owned())
         })
     }
 
