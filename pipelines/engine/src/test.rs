@@ -244,9 +244,15 @@ impl Reader {
                         given.headers.push((scalar(name).to_owned(), scalar(value).to_owned()));
                     }
                 }
+                "_topic" if scalar(node) == given.topic.name => {}
+                "_topic" => {
+                    let message = format!("this is an event of topic `{}`", given.topic.name);
+                    self.error(&node.span, message, "not of this one", Some("leave `_topic` out".into()));
+                }
                 other => {
-                    let help = suggestion(other, ["_time", "_key", "_headers"]);
-                    self.error(&key.span, format!("unknown `{other}`"), "expected _time, _key or _headers", help);
+                    let help = suggestion(other, ["_time", "_key", "_headers", "_topic"]);
+                    let label = "expected _time, _key, _headers or _topic";
+                    self.error(&key.span, format!("unknown `{other}`"), label, help);
                 }
             }
         }

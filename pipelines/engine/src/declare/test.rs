@@ -66,11 +66,19 @@ static FIELDS: Names = Names::of(FIELD, Form::Value).known(&[
     ),
     Key::optional("_key", Form::Value, "o2", "The message key, where it is not the one that the fields give."),
     Key::optional("_headers", Form::Value, "{ ce_id: e1 }", "Headers of the record: names and texts."),
+    Key::optional(
+        "_topic",
+        Form::Value,
+        "customer",
+        "The topic of a `Tombstone`, where several have a key of its fields.",
+    ),
 ]);
 
 /// What begins with an underscore stands beside the fields.
-const FIELD: Pattern =
-    Pattern { regex: "^([^_].*|_time|_key|_headers)$", says: "a field of the event, or `_time`, `_key`, `_headers`" };
+const FIELD: Pattern = Pattern {
+    regex: "^([^_].*|_time|_key|_headers|_topic)$",
+    says: "a field of the event, or `_time`, `_key`, `_headers`, `_topic`",
+};
 
 static EXPECT: Names = Names::any(Form::List(&ROW, 0));
 

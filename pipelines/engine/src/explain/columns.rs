@@ -100,7 +100,7 @@ fn how(subject: Subject, index: usize) -> String {
         Source::Events(source) => match &table.fed {
             Feeding::ByMany(merge) => match merge.columns[after] {
                 Merged::Of { topic } => {
-                    return format!("topic {}, in the order of its log", subject.topics()[topic].name);
+                    return format!("of topic {}", subject.topics()[topic].name);
                 }
                 merged => put_together(merged),
             },

@@ -31,7 +31,11 @@ pub(super) fn of(subject: Subject) -> Vec<Input> {
     let does = match &subject.view.source {
         Source::Events(source) => {
             return fed(subject, source)
-                .map(|(_, decl, input)| told(decl, said(subject, source, input.role)))
+                .map(|((topic, _), decl, input)| {
+                    let adds = source.making.as_ref().is_some_and(|making| making.topic != topic);
+                    let does = if adds { "adds to the part of its topic" } else { said(subject, source, input.role) };
+                    told(decl, does)
+                })
                 .collect();
         }
         Source::Copy(_) => "each of its rows has one here",

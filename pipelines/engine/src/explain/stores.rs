@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::text::listed;
 use super::{Made, Subject, inputs};
-use crate::plan::{Role, Source, Topology};
+use crate::plan::{EventSource, Role, Source, Topology};
 
 /// What holds on some stores.
 #[derive(Debug, Serialize)]
@@ -37,12 +37,19 @@ pub(super) fn of_view(subject: Subject) -> Vec<Promise> {
     let mut sql = "exactly once, in one transaction with the positions".to_owned();
     if subject.view.owner.is_none() {
         sql.push_str("; the row is read and written as a whole, by one worker at a time");
+        if matches!(&subject.view.source, Source::Events(source) if source.making.is_some()) {
+            sql.push_str("; one that is not made, or is deleted, stays hidden with what other topics say of it");
+        }
     }
     let mut cassandra = on_cassandra(subject);
     if subject.view.table.retain.is_some_and(|retain| retain.pruned) {
         cassandra.push_str("; with the time to live that is left of `retain`");
     }
     vec![Promise { stores: SQL.to_vec(), says: sql }, Promise { stores: CASSANDRA.to_vec(), says: cassandra }]
+}
+
+fn deletes(subject: Subject, source: &EventSource, role: Role) -> bool {
+    inputs::fed(subject, source).any(|(_, _, input)| input.role == role)
 }
 
 fn on_cassandra(subject: Subject) -> String {
@@ -60,16 +67,19 @@ fn on_cassandra(subject: Subject) -> String {
                 "a part of each row for each of {}, whole and at its event's offset; readers put the parts together",
                 listed(&subject.topics().iter().map(of).collect::<Vec<_>>())
             );
-            match subject.made() {
-                Made::Aggregate if !subject.view.always => {
+            match (subject.made(), &subject.view.source) {
+                (Made::Aggregate, _) if !subject.view.always => {
                     format!("{parts}; a part of which nothing is left {guarded}")
+                }
+                (_, Source::Events(source)) if deletes(subject, source, Role::DeleteRow) => {
+                    format!("{parts}; a part that is deleted {guarded}")
                 }
                 _ => parts,
             }
         }
         Source::Events(source) => {
-            let deletes = |role: Role| inputs::fed(subject, source).any(|(_, _, input)| input.role == role);
             let rows = "whole rows at their event's offset, skipped where the row is past that";
+            let deletes = |role: Role| deletes(subject, source, role);
             match (deletes(Role::DeletePartition), deletes(Role::DeleteRow)) {
                 (true, _) => format!("{rows}; a partition is deleted at the offset of the event that deletes it"),
                 (false, true) => format!("{rows}; a deleted row {guarded}"),
