@@ -1,19 +1,30 @@
-//! What the fold costs an event, from encoded record to rows to write, with no store under it.
+//! What the fold costs an event, from encoded record to rows to write, with no store under it: the document domain, each
+//! reducer, and each form of the language. Of the last two it measures CPU time, and prints a table of the fastest batches.
 //!
 //! `cargo bench -p headwater-engine --bench fold`
 
+#[path = "fold/forms.rs"]
+mod forms;
+#[path = "fold/load.rs"]
+mod load;
+
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use forms::{FORMS, Form, REDUCERS};
 use headwater_engine::batch::{Batch, Decoder, Positions, Record};
 use headwater_engine::fold::{Fold, Outcome, Step};
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
+use headwater_engine::table::ViewWrites;
 use headwater_schemas::encode::encode;
 use headwater_schemas::json;
 use headwater_schemas::wire::{self, SchemaId};
+use rustix::time::{ClockId, clock_gettime};
 
 /// As the program has it.
 #[global_allocator]
@@ -57,9 +68,9 @@ fn records(topology: &Topology, documents: usize) -> Vec<Record> {
 }
 
 /// Decodes and folds records into rows that are all new.
-fn folded(topology: &Arc<Topology>, decoder: &Decoder, records: Vec<Record>) -> Box<Outcome> {
+fn folded(topology: &Arc<Topology>, decoder: &Decoder, records: Vec<Record>, in_parts: bool) -> Box<Outcome> {
     let batch = Batch::decode(decoder, records, &mut Positions::new());
-    let mut fold = Fold::new(topology.clone(), batch, &|_| None);
+    let mut fold = Fold::new(topology.clone(), batch, &|_| None).in_parts(in_parts);
     loop {
         match fold.step() {
             Step::Done(outcome) => break outcome,
@@ -83,102 +94,108 @@ fn fold(c: &mut Criterion) {
     for documents in [10, 1_000, 10_000] {
         let records = records(&topology, documents);
         group.bench_function(format!("{documents} documents"), |b| {
-            b.iter_batched(|| records.clone(), |records| folded(&topology, &decoder, records), BatchSize::LargeInput);
+            b.iter_batched(
+                || records.clone(),
+                |records| folded(&topology, &decoder, records, false),
+                BatchSize::LargeInput,
+            );
         });
     }
     group.finish();
 }
 
-/// A measurement, and the least around it that a project takes.
-const PROJECT: [(&str, &str); 3] = [
-    ("headwater.yaml", "stores:\n  operational: { sqlite: x.db }\n"),
-    ("schemas/m/topic.yaml", "topic: m\nkey: id\npartitions: 1\nretention: forever\nevents: [Measured]\n"),
-    (
-        "schemas/m/Measured.avsc",
-        r#"{ "type": "record", "name": "Measured", "fields": [
-            { "name": "id", "type": "string" }, { "name": "n", "type": "long" }, { "name": "x", "type": "double" },
-            { "name": "at", "type": { "type": "long", "logicalType": "timestamp-micros" } },
-            { "name": "price", "type": { "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 } }] }"#,
-    ),
-];
+/// What this thread has computed so far: a machine that others use changes it little.
+fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("a time that began at 0")
+}
 
-/// A view of one column, in rows that one partition feeds.
-fn one_column(column: &str) -> Arc<Topology> {
-    let topology = format!(
-        "topology: t\nstore: operational\nreads: [m]\nviews:\n  \
-         v:\n    key: [id]\n    from: Measured\n    columns:\n      c: \"{column}\"\n"
-    );
-    let dir = tempfile::tempdir().expect("a folder");
-    for (path, text) in PROJECT.into_iter().chain([("pipelines/t/topology.yaml", topology.as_str())]) {
-        let file = dir.path().join(path);
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-        std::fs::write(file, text).expect("a file");
+/// What was measured of one form.
+struct Figure {
+    name: String,
+    /// The form that it is compared with.
+    beside: &'static str,
+    /// Of the fastest batch.
+    fastest: Duration,
+    /// That a batch writes or deletes.
+    rows: usize,
+}
+
+/// Measures one form: decoding and finding rows are in every figure.
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    form: &Form<'_>,
+    name: &str,
+    orders: usize,
+    out: &mut Vec<Figure>,
+) {
+    let topology = load::topology(form.views, form.topic);
+    let mut decoder = Decoder::new(topology.clone());
+    for (event, e) in topology.topics[0].topic.events.iter().enumerate() {
+        decoder.learn(0, SchemaId(event as u32 + 1), &e.schema);
     }
-    let project = Project::load(dir.path(), None).unwrap_or_else(|report| panic!("{report}"));
-    project.topologies[0].clone()
+    let records = load::records(&topology, form.load, EVENTS, orders);
+    let mut figure = Figure { name: name.to_owned(), beside: form.beside, fastest: Duration::MAX, rows: 0 };
+    group.bench_function(name, |b| {
+        b.iter_custom(|batches| {
+            let mut total = Duration::ZERO;
+            for _ in 0..batches {
+                let records = records.clone();
+                let before = thread_cpu();
+                let outcome = folded(&topology, &decoder, records, form.in_parts);
+                let taken = thread_cpu().saturating_sub(before);
+                assert!(outcome.parked.is_empty(), "{name}: {:?}", outcome.parked.first());
+                let written = |view: &ViewWrites| view.puts.len() + view.deletes.len() + view.partition_deletes.len();
+                figure.rows = outcome.writes.iter().map(written).sum();
+                (total, figure.fastest) = (total + taken, figure.fastest.min(taken));
+            }
+            total
+        });
+    });
+    out.extend((figure.rows > 0).then_some(figure));
 }
 
-/// Ten thousand measurements of a hundred rows.
-fn measurements(topology: &Topology) -> Vec<Record> {
-    let schema = &topology.topics[0].topic.events[0].schema;
-    let record = |i: usize| {
-        let value = json::from_json(
-            &schema.record,
-            &serde_json::json!({
-                "id": format!("m{}", i % 100), "n": i * 7919 % 1000, "x": i as f64 / 3.0,
-                "at": format!("2026-01-01T00:{:02}:{:02}Z", i * 31 % 60, i % 60), "price": format!("{}.25", i % 90),
-            }),
-        )
-        .expect("a sound event");
-        let (mut body, mut payload) = (Vec::new(), Vec::new());
-        encode(schema, &value, &mut body).expect("an event that its schema takes");
-        wire::frame(SchemaId(1), &body, &mut payload);
-        Record {
-            topic: 0,
-            partition: 0,
-            offset: i as i64,
-            timestamp_ms: 0,
-            key: Some(Bytes::from(format!("m{}", i % 100))),
-            payload: Some(payload.into()),
-            headers: vec![],
-        }
-    };
-    (0..EVENTS).map(record).collect()
+/// For BENCHMARKS.md.
+fn print(title: &str, figures: &[Figure]) {
+    if figures.is_empty() {
+        return;
+    }
+    let ns = |figure: &Figure| figure.fastest.as_nanos() as f64 / EVENTS as f64;
+    println!("\n| {title} | ns an event | beside | rows written |\n|---|---|---|---|");
+    for figure in figures {
+        let beside = figures.iter().find(|other| other.name == figure.beside);
+        let more = beside.map_or(String::new(), |beside| format!("{:+.0} {}", ns(figure) - ns(beside), beside.name));
+        println!("| {} | {:.0} | {more} | {} |", figure.name, ns(figure), figure.rows);
+    }
 }
 
-/// Each reducer alone: decoding and finding the row are in every figure, so `count()` is what to compare with.
-fn reducers(c: &mut Criterion) {
-    let columns = [
-        "count()",
-        "last(n)",
-        "first(n)",
-        "sum(n)",
-        "sum(price)",
-        "sum(x)",
-        "avg(price)",
-        "avg(x)",
-        "min(price)",
-        "last(n order by at)",
-        "count(distinct n)",
-        "collect_list(n)",
-        "collect_set(n)",
-        "top(10, n)",
-        "stddev(price)",
-        "sum(price) / count()",
-    ];
-    let mut group = c.benchmark_group("one reducer, 100 rows, 10,000 events a batch");
+/// A group that is measured for a moment: there are many in it.
+fn short<'c>(c: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(EVENTS as u64)).sample_size(10);
-    for column in columns {
-        let topology = one_column(column);
-        let mut decoder = Decoder::new(topology.clone());
-        decoder.learn(0, SchemaId(1), &topology.topics[0].topic.events[0].schema);
-        let records = measurements(&topology);
-        group.bench_function(column, |b| {
-            b.iter_batched(|| records.clone(), |records| folded(&topology, &decoder, records), BatchSize::LargeInput);
-        });
-    }
-    group.finish();
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
+    group
 }
 
-criterion_group!(benches, fold, reducers);
+fn forms(c: &mut Criterion) {
+    let (mut group, mut figures) = (short(c, "one form, 1,000 orders, 10,000 events a batch"), Vec::new());
+    for form in FORMS {
+        measure(&mut group, &form, form.name, 1_000, &mut figures);
+    }
+    group.finish();
+    print("form", &figures);
+}
+
+/// Each reducer alone, in rows that one partition feeds.
+fn reducers(c: &mut Criterion) {
+    let (mut group, mut figures) = (short(c, "one reducer, 100 rows, 10,000 events a batch"), Vec::new());
+    for column in REDUCERS {
+        let view = format!("v: {{ key: [order_id], from: OrderPlaced, columns: {{ c: \"{column}\" }} }}");
+        let form = Form { beside: REDUCERS[0], views: &[&view], ..FORMS[0] };
+        measure(&mut group, &form, column, 100, &mut figures);
+    }
+    group.finish();
+    print("reducer", &figures);
+}
+
+criterion_group!(benches, fold, reducers, forms);
 criterion_main!(benches);

@@ -64,6 +64,7 @@ mod pattern;
 mod text;
 mod time;
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 
@@ -190,7 +191,7 @@ impl Expr {
     /// The value for these slots, which hold values of the types that the scope bound. Text and the like that is made is
     /// made in `bump`; what is read is passed on.
     pub fn eval<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<ValueRef<'a>, EvalError> {
-        match self.value.get(&Ctx { slots, bump, local: None }) {
+        match self.value.get(&Ctx::new(slots, bump, &Cell::new(None))) {
             Ok(value) => Ok(value.unwrap_or(ValueRef::Null)),
             Err(fault) => Err(*fault),
         }
@@ -200,7 +201,7 @@ impl Expr {
     #[inline]
     pub fn eval_bool<'a>(&self, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<Option<bool>, EvalError> {
         match &self.truth {
-            Some(truth) => truth.get(&Ctx { slots, bump, local: None }).map_err(|fault| *fault),
+            Some(truth) => truth.get(&Ctx::new(slots, bump, &Cell::new(None))).map_err(|fault| *fault),
             None => match self.eval(slots, bump)? {
                 ValueRef::Null => Ok(None),
                 other => Err(EvalError::Slot { slot: 0, expected: "a boolean", found: kind::variant(&other) }),

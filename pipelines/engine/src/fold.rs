@@ -20,7 +20,7 @@ mod apply;
 mod derived;
 pub(crate) mod reduce;
 mod seen;
-mod slots;
+pub(crate) mod slots;
 mod unreadable;
 mod working;
 

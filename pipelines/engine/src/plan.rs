@@ -13,6 +13,7 @@ mod describe;
 mod events;
 mod inputs;
 mod metadata;
+mod overflow;
 mod parts;
 mod retain;
 mod scope;
@@ -89,6 +90,8 @@ pub struct View {
     pub buckets: Vec<Option<String>>,
     /// The store may delete whole partitions of it, so nothing reads it.
     pub deletes_partitions: bool,
+    /// Columns that it reads of another view, and whose results may come not to fit their types.
+    pub(crate) watched: Vec<usize>,
     /// Some other view reads this one's changes or rows.
     pub(crate) has_dependents: bool,
     /// A grand total: its one row exists even where nothing contributes.
@@ -248,26 +251,34 @@ pub(crate) struct Argument {
     /// None for `count()`.
     pub(crate) value: Option<Expr>,
     pub(crate) filter: Option<Expr>,
-    /// What `first` and `last` go by, where it is not the order of the partition.
-    pub(crate) order: Option<Expr>,
+    /// What `first` and `last` go by, where it is not the order of the partition: the first that differs tells.
+    pub(crate) order: Vec<OrderKey>,
     /// Of an expression over reducers: by its parts, None where the event does not touch one.
     pub(crate) parts: Vec<Option<Argument>>,
+}
+
+/// One of the values that `first` and `last` go by.
+#[derive(Debug)]
+pub(crate) struct OrderKey {
+    pub(crate) expr: Expr,
+    /// Larger values come first.
+    pub(crate) descending: bool,
 }
 
 impl Argument {
     /// Of `count()`, or in place of one that is mistaken.
     pub(crate) fn none() -> Self {
-        Self { value: None, filter: None, order: None, parts: Vec::new() }
+        Self { value: None, filter: None, order: Vec::new(), parts: Vec::new() }
     }
 
     /// All that it reads.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         let parts = self.parts.iter().flatten().flat_map(Argument::own);
-        self.own().into_iter().chain(parts).flatten()
+        self.own().chain(parts)
     }
 
-    fn own(&self) -> [&Option<Expr>; 3] {
-        [&self.value, &self.filter, &self.order]
+    fn own(&self) -> impl Iterator<Item = &Expr> {
+        self.value.iter().chain(&self.filter).chain(self.order.iter().map(|key| &key.expr))
     }
 }
 
@@ -488,6 +499,16 @@ impl View {
     /// The topic that owns the view's rows.
     pub fn owned_by<'t>(&self, topology: &'t Topology) -> Option<&'t str> {
         self.owner.as_ref().map(|owner| topology.topics[owner.topic].topic.name.as_str())
+    }
+
+    /// The view that it is over, or stands beside.
+    pub(crate) fn read(&self) -> Option<usize> {
+        match &self.source {
+            Source::Events(source) => source.with,
+            Source::Copy(source) => Some(source.view),
+            Source::Aggregate(source) => Some(source.view),
+            Source::Seen(_) => None,
+        }
     }
 
     /// What it holds is not known.

@@ -8,6 +8,7 @@ mod routes;
 mod topics;
 mod topologies;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ use rayon::prelude::*;
 
 use crate::command::{self, Command};
 use crate::declare::config::Environment;
+use crate::declare::query::AnswerDecl;
 use crate::declare::{self, CommandDecl, Config, QueryDecl, TestDecl, Text};
 use crate::plan::Topology;
 use crate::query::{self, Query};
+use crate::route::Route;
 use crate::source::{self, Code, Diagnostic, Sources};
 use crate::test::{self, TestCase};
 use crate::unknown::Missing;
@@ -156,7 +159,9 @@ impl<'f> Loader<'f> {
 
     fn commands(&mut self, decls: &[CommandDecl], queries: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Command>> {
         let Known { topics, topologies, missing } = *known;
-        let context = command::Context { topics, topologies, queries, missing };
+        let rows = queries.iter().filter(|query| matches!(query.answer, AnswerDecl::Row(_)));
+        let rows: Vec<Route> = rows.filter_map(|query| Route::parse(&query.path).ok()).collect();
+        let context = command::Context { topics, topologies, rows: &rows, missing };
         let commands = command::compile_all(decls, &context).unwrap_or_else(|found| {
             self.out.extend(found);
             Vec::new()
@@ -167,8 +172,10 @@ impl<'f> Loader<'f> {
 
     fn queries(&mut self, decls: &[QueryDecl], known: &Known<'_>) -> Vec<Arc<Query>> {
         let mut queries = Vec::new();
-        for decl in decls {
-            match query::compile_with(decl, known.topologies, known.missing) {
+        let compile = |decl: &QueryDecl| query::compile_with(decl, known.topologies, known.missing);
+        let compiled: Vec<_> = decls.par_iter().map(compile).collect();
+        for compiled in compiled {
+            match compiled {
                 Ok(query) => queries.push(Arc::new(query)),
                 Err(found) => self.out.extend(found),
             }
@@ -180,12 +187,12 @@ impl<'f> Loader<'f> {
     fn tests(&mut self, known: &Known<'_>) -> Vec<TestCase> {
         let decls: Vec<TestDecl> = self.read(Kind::Tests, declare::test::read);
         let mut cases = Vec::new();
-        let compile = |decl: &TestDecl| test::compile_with(decl, known.topics, known.topologies, known.missing);
+        let names = test::Names::new(known.topics, known.topologies);
+        let compile = |decl: &TestDecl| test::compile_with(decl, &names, known.missing);
         let compiled: Vec<_> = decls.par_iter().map(compile).collect();
-        for (i, (decl, compiled)) in decls.iter().zip(compiled).enumerate() {
-            let same =
-                |other: &&TestDecl| other.name.value == decl.name.value && other.name.span.file == decl.name.span.file;
-            if decls[..i].iter().find(same).is_some() {
+        let mut called = HashSet::with_capacity(decls.len());
+        for (decl, compiled) in decls.iter().zip(compiled) {
+            if !called.insert((decl.name.span.file, decl.name.value.as_str())) {
                 let message = format!("two tests are called `{}`", decl.name.value);
                 let error = Diagnostic::error(&decl.name.span, message).label("the second one").code(Code::Duplicate);
                 self.out.push(error.help("a name says which of them failed"));

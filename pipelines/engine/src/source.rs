@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::expr::ExprError;
 
@@ -68,8 +68,8 @@ pub struct Sources {
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: Arc<str>,
-    /// The byte where each line starts.
-    lines: Arc<[usize]>,
+    /// The byte where each line starts, once somebody asks: of most files nobody does.
+    lines: OnceLock<Arc<[usize]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,14 +136,20 @@ pub struct Place {
     pub column: usize,
 }
 
+impl SourceFile {
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let starts = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
+            std::iter::once(0).chain(starts).collect()
+        })
+    }
+}
+
 impl Sources {
     /// Keeps a file's text; `path` is relative to the project's folder.
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        let text: Arc<str> = text.into();
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
-        let lines = std::iter::once(0).chain(starts).collect();
-        self.files.push(SourceFile { path: path.into(), text, lines });
+        self.files.push(SourceFile { path: path.into(), text: text.into(), lines: OnceLock::new() });
         id
     }
 
@@ -164,8 +170,9 @@ impl Sources {
     pub fn place(&self, span: &Span) -> Place {
         let Some(file) = self.get(span.file) else { return Place { line: 1, column: 1 } };
         let start = floor_char_boundary(&file.text, span.range.start);
-        let line = file.lines.partition_point(|&line| line <= start).max(1);
-        let line_start = file.lines.get(line - 1).copied().unwrap_or(0);
+        let lines = file.lines();
+        let line = lines.partition_point(|&line| line <= start).max(1);
+        let line_start = lines.get(line - 1).copied().unwrap_or(0);
         Place { line, column: file.text[line_start..start].chars().count() + 1 }
     }
 }

@@ -378,6 +378,11 @@ pub(crate) fn source_number(topic: usize, partition: i32) -> i32 {
     (topic as i32) << PARTITION_BITS | partition
 }
 
+/// The partition of a [`source_number`], whichever topic's it is.
+pub(crate) fn partition_of(source: i64) -> i32 {
+    (source & ((1 << PARTITION_BITS) - 1)) as i32
+}
+
 /// By the view's topics: whose part this is, by its first column.
 fn topic_of(part: &Value) -> usize {
     match part {

@@ -1,5 +1,6 @@
 //! Test files compiled against the project's events and views: values are read by their Avro type from the source text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use headwater_schemas::json;
@@ -74,16 +75,11 @@ pub fn compile(
     topics: &[Arc<Topic>],
     topologies: &[Arc<Topology>],
 ) -> Result<TestCase, Vec<Diagnostic>> {
-    compile_with(decl, topics, topologies, Missing::default())
+    compile_with(decl, &Names::new(topics, topologies), Missing::default())
 }
 
 /// As [`compile`], where topics or topologies may be `missing`.
-pub(crate) fn compile_with(
-    decl: &TestDecl,
-    topics: &[Arc<Topic>],
-    topologies: &[Arc<Topology>],
-    missing: Missing,
-) -> Result<TestCase, Vec<Diagnostic>> {
+pub(crate) fn compile_with(decl: &TestDecl, names: &Names<'_>, missing: Missing) -> Result<TestCase, Vec<Diagnostic>> {
     let mut reader = Reader { missing, problems: Vec::new() };
     let given = decl
         .given
@@ -91,9 +87,9 @@ pub(crate) fn compile_with(
         .enumerate()
         .filter_map(|(i, given)| {
             if given.event.value == TOMBSTONE {
-                return reader.tombstone(given, topics, START + i as i64 * 1_000_000);
+                return reader.tombstone(given, names.topics, START + i as i64 * 1_000_000);
             }
-            let (topic, event) = reader.event(&given.event, topics)?;
+            let (topic, event) = reader.event(&given.event, names)?;
             reader.given(&given.fields, topic, event, START + i as i64 * 1_000_000)
         })
         .collect();
@@ -101,7 +97,7 @@ pub(crate) fn compile_with(
         .expect
         .iter()
         .filter_map(|(name, rows)| {
-            let table = reader.table(name, topologies)?;
+            let table = reader.table(name, names)?;
             let rows = rows.iter().map(|row| reader.row(row, table)).collect();
             Some(ExpectedView { view: name.value.clone(), rows })
         })
@@ -111,6 +107,30 @@ pub(crate) fn compile_with(
         Ok(TestCase { name: decl.name.value.clone(), span: decl.name.span.clone(), given, expect, parked })
     } else {
         Err(reader.problems)
+    }
+}
+
+/// What tests name, found by its name: a large project has thousands of tests.
+pub(crate) struct Names<'t> {
+    topics: &'t [Arc<Topic>],
+    topologies: &'t [Arc<Topology>],
+    /// Of those of one name the first.
+    events: HashMap<&'t str, (&'t Arc<Topic>, usize)>,
+    tables: HashMap<&'t str, &'t Table>,
+}
+
+impl<'t> Names<'t> {
+    pub(crate) fn new(topics: &'t [Arc<Topic>], topologies: &'t [Arc<Topology>]) -> Self {
+        let (mut events, mut tables) = (HashMap::new(), HashMap::new());
+        for topic in topics {
+            for (index, event) in topic.events.iter().enumerate() {
+                events.entry(event.name.as_str()).or_insert((topic, index));
+            }
+        }
+        for view in topologies.iter().flat_map(|topology| &topology.views) {
+            tables.entry(view.table.name.as_str()).or_insert(&view.table);
+        }
+        Self { topics, topologies, events, tables }
     }
 }
 
@@ -127,12 +147,10 @@ impl Reader {
         self.problems.push(Diagnostic { help, ..Diagnostic::error(span, message).label(label).code(code) });
     }
 
-    fn event<'t>(&mut self, name: &Text, topics: &'t [Arc<Topic>]) -> Option<(&'t Arc<Topic>, usize)> {
-        let found = topics.iter().find_map(|topic| {
-            topic.events.iter().position(|event| event.name == name.value).map(|event| (topic, event))
-        });
+    fn event<'t>(&mut self, name: &Text, names: &Names<'t>) -> Option<(&'t Arc<Topic>, usize)> {
+        let found = names.events.get(name.value.as_str()).copied();
         if found.is_none() && !self.missing.events {
-            let names = topics.iter().flat_map(|topic| topic.events.iter().map(|event| event.name.as_str()));
+            let names = names.topics.iter().flat_map(|topic| topic.events.iter().map(|event| event.name.as_str()));
             let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no event `{}`", name.value), "of no topic", help);
         }
@@ -180,10 +198,10 @@ impl Reader {
         Some(given)
     }
 
-    fn table<'t>(&mut self, name: &Text, topologies: &'t [Arc<Topology>]) -> Option<&'t Table> {
-        let found = topologies.iter().find_map(|topology| topology.view(&name.value)).map(|(_, view)| &view.table);
+    fn table<'t>(&mut self, name: &Text, names: &Names<'t>) -> Option<&'t Table> {
+        let found = names.tables.get(name.value.as_str()).copied();
         if found.is_none() && !self.missing.views {
-            let names = topologies.iter().flat_map(|t| t.views.iter().map(|view| view.table.name.as_str()));
+            let names = names.topologies.iter().flat_map(|t| t.views.iter().map(|view| view.table.name.as_str()));
             let help = suggestion(&name.value, names);
             self.error(&name.span, format!("there is no view `{}`", name.value), "of no topology", help);
         }

@@ -30,7 +30,7 @@ fn people() -> Table {
 }
 
 fn person(n: i64, made: bool) -> Row {
-    let name = if made { Value::string(&format!("p{n}")) } else { Value::Null };
+    let name = if made { Value::string(format!("p{n}")) } else { Value::Null };
     Row {
         values: vec![Value::string("bern"), Value::Long(n), name, Value::Long(n)],
         state: vec![Value::Boolean(made), Value::Boolean(true)],

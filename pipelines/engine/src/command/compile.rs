@@ -10,8 +10,7 @@ use super::scope::CommandScope;
 use super::{Command, Given, On, Param, Require, UploadShape, assign, body_type, unique};
 use crate::allow::{Allow, AnyRow, Columns, NoRow, Verdict};
 use crate::declare::command::RequireDecl;
-use crate::declare::query::AnswerDecl;
-use crate::declare::{CommandDecl, QueryDecl, TOMBSTONE, Text};
+use crate::declare::{CommandDecl, TOMBSTONE, Text};
 use crate::expr::{self, Ast, Expr, ExprError};
 use crate::plan::Topology;
 use crate::route::Route;
@@ -24,8 +23,8 @@ use crate::unknown::{self, Missing, is_unknown};
 pub struct Context<'a> {
     pub topics: &'a [Arc<Topic>],
     pub topologies: &'a [Arc<Topology>],
-    /// Where what a command makes can be read.
-    pub queries: &'a [QueryDecl],
+    /// The paths of queries for one row: where what a command makes can be read.
+    pub rows: &'a [Route],
     /// What is not found may be among these.
     pub missing: Missing,
 }
@@ -456,13 +455,12 @@ impl<'a> Compiler<'a> {
 
     /// The shortest path of a query for one row, all of whose parameters are the event's fields, one of them a new id.
     fn location(&self, record: &RecordType, ids: &[usize]) -> Option<Route> {
-        let routes = self.cx.queries.iter().filter(|query| matches!(query.answer, AnswerDecl::Row(_)));
-        let routes = routes.filter_map(|query| Route::parse(&query.path).ok()).filter(|route| {
+        let routes = self.cx.rows.iter().filter(|route| {
             let fields: Option<Vec<usize>> =
                 route.parameters().map(|name| record.field(name).map(|(index, _)| index)).collect();
             fields.is_some_and(|fields| fields.iter().any(|field| ids.contains(field)))
         });
-        routes.min_by_key(|route| route.segments().len())
+        routes.min_by_key(|route| route.segments().len()).cloned()
     }
 
     fn parse(&mut self, text: &Text) -> Option<Ast> {
@@ -487,13 +485,12 @@ impl<'a> Compiler<'a> {
 
     /// The first name that is a view's and nothing else.
     fn other_view(&self, ast: &Ast, scope: &CommandScope<'_>) -> Option<String> {
-        let views: Vec<&str> =
-            self.cx.topologies.iter().flat_map(|t| &t.views).map(|view| view.table.name.as_str()).collect();
+        let is_view = |name: &str| self.cx.topologies.iter().any(|topology| topology.view(name).is_some());
         ast.paths().into_iter().find_map(|(path, _)| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let own = scope.row.is_some_and(|table| path.first() == Some(&table.name.as_str()));
             let unknown = !own && expr::Scope::name(scope, &path).is_none();
-            path.first().filter(|first| unknown && views.contains(first)).map(|first| (*first).to_owned())
+            path.first().filter(|first| unknown && is_view(first)).map(|first| (*first).to_owned())
         })
     }
 

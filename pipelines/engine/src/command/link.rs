@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::{Command, Context, compile};
 use crate::declare::CommandDecl;
 use crate::plan::Topology;
@@ -16,8 +18,9 @@ use crate::source::{Code, Diagnostic};
 pub fn compile_all(decls: &[CommandDecl], cx: &Context<'_>) -> Result<Vec<Arc<Command>>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut commands: Vec<(&CommandDecl, Command)> = Vec::new();
-    for decl in decls {
-        match compile(decl, cx) {
+    let compiled: Vec<_> = decls.par_iter().map(|decl| compile(decl, cx)).collect();
+    for (decl, compiled) in decls.iter().zip(compiled) {
+        match compiled {
             Ok(command) => commands.push((decl, command)),
             Err(found) => problems.extend(found),
         }

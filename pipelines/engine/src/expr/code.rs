@@ -2,6 +2,7 @@
 
 use bumpalo::Bump;
 use headwater_schemas::{Decimal, Type, Value, ValueRef};
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::decimal;
@@ -247,7 +248,7 @@ impl Code {
                 return Ok(arg);
             }
             let bump = Bump::new();
-            let value: Eval<K::Of<'_>> = arg.get(&Ctx { slots: &[], bump: &bump, local: None });
+            let value: Eval<K::Of<'_>> = arg.get(&Ctx::new(&[], &bump, &Cell::new(None)));
             Ok(Arg::Constant(value?.map(K::own)))
         }
         Ok(each_kind!(self, Same, arg => Same(fold(arg)?)))
@@ -357,7 +358,7 @@ impl Code {
 /// A conversion that cannot fail on a constant is done at once. (If it could, it fails again when it is evaluated.)
 fn settled<K: Kind>(arg: Arg<K>) -> Arg<K> {
     let bump = Bump::new();
-    let outcome = arg.get(&Ctx { slots: &[], bump: &bump, local: None });
+    let outcome = arg.get(&Ctx::new(&[], &bump, &Cell::new(None)));
     match outcome {
         Ok(Some(value)) => Arg::Constant(Some(K::own(value))),
         _ => arg,
@@ -380,7 +381,7 @@ impl Typed {
         }
         let bump = Bump::new();
         let value = self.code.clone().into_value(&self.ty);
-        let value: Eval<ValueRef<'_>> = value.get(&Ctx { slots: &[], bump: &bump, local: None });
+        let value: Eval<ValueRef<'_>> = value.get(&Ctx::new(&[], &bump, &Cell::new(None)));
         value.ok().map(|value| value.map_or(Value::Null, |value| value.to_owned()))
     }
 }

@@ -4,6 +4,7 @@
 //! A slot and a constant are read in place; only what computes is behind a pointer, and that closure has its operators
 //! inlined. `a = 'X' and q * p > 100` is four calls.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bumpalo::Bump;
@@ -18,7 +19,15 @@ pub(crate) struct Ctx<'r, 'a> {
     pub(crate) slots: &'r [ValueRef<'a>],
     pub(crate) bump: &'a Bump,
     /// What the nearest enclosing [`bound`] computed.
-    pub(crate) local: Option<&'r ValueRef<'a>>,
+    local: Option<&'r ValueRef<'a>>,
+    /// A fault on its way from a closure to whoever called it: see [`Kind::Handed`].
+    fault: &'r Cell<Option<Fault>>,
+}
+
+impl<'r, 'a> Ctx<'r, 'a> {
+    pub(crate) fn new(slots: &'r [ValueRef<'a>], bump: &'a Bump, fault: &'r Cell<Option<Fault>>) -> Self {
+        Self { slots, bump, local: None, fault }
+    }
 }
 
 /// A value, null, or the reason why there is none.
@@ -27,8 +36,9 @@ pub(crate) type Eval<T> = Result<Option<T>, Fault>;
 /// A family of types that compute alike.
 pub(crate) trait Kind: 'static {
     type Of<'a>: Copy;
-    /// As a closure hands it on. An `i128` goes in halves: beside a 16-byte value the tags of [`Eval`] are 16 bytes wide,
-    /// written in two steps and read in one, which costs more than the arithmetic.
+    /// A value or null as a closure hands it on: two registers, where that is possible. [`Eval`] would go through memory,
+    /// written in parts and read at once, which costs more than the arithmetic. A fault is handed on as null, and left
+    /// in the context.
     type Handed<'a>: Copy;
     /// A constant; owned by the expression.
     type Owned: Clone + Send + Sync + 'static;
@@ -40,9 +50,9 @@ pub(crate) trait Kind: 'static {
 
     fn own(of: Self::Of<'_>) -> Self::Owned;
 
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_>;
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_>;
 
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_>;
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>>;
 }
 
 pub(crate) struct Bool;
@@ -67,7 +77,19 @@ pub(crate) struct Span {
     pub(crate) micros: i64,
 }
 
-pub(crate) type Closure<K> = Arc<dyn for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<<K as Kind>::Handed<'a>> + Send + Sync>;
+pub(crate) type Closure<K> = Arc<dyn for<'r, 'a> Fn(&Ctx<'r, 'a>) -> <K as Kind>::Handed<'a> + Send + Sync>;
+
+/// What a closure gives.
+#[inline(always)]
+pub(crate) fn call<'a, K: Kind>(closure: &Closure<K>, ctx: &Ctx<'_, 'a>) -> Eval<K::Of<'a>> {
+    match K::take(closure(ctx)) {
+        Some(value) => Ok(Some(value)),
+        None => match ctx.fault.take() {
+            None => Ok(None),
+            Some(fault) => Err(fault),
+        },
+    }
+}
 
 /// Where a node's value comes from.
 pub(crate) enum Arg<K: Kind> {
@@ -91,11 +113,7 @@ impl<K: Kind> Arg<K> {
             Arg::Local { scale } => ctx.local.map_or_else(|| Err(no_slot(0)), |value| K::read(value, *scale)),
             Arg::Constant(None) => Ok(None),
             Arg::Constant(Some(owned)) => Ok(Some(K::constant(owned, ctx.bump))),
-            Arg::Computed(closure) => match closure(ctx) {
-                Ok(Some(handed)) => Ok(Some(K::take(handed))),
-                Ok(None) => Ok(None),
-                Err(fault) => Err(fault),
-            },
+            Arg::Computed(closure) => call::<K>(closure, ctx),
         }
     }
 
@@ -103,9 +121,11 @@ impl<K: Kind> Arg<K> {
         closure: impl for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<K::Of<'a>> + Send + Sync + 'static,
     ) -> Arg<K> {
         Arg::Computed(Arc::new(move |ctx: &Ctx<'_, '_>| match closure(ctx) {
-            Ok(Some(value)) => Ok(Some(K::hand(value))),
-            Ok(None) => Ok(None),
-            Err(fault) => Err(fault),
+            Ok(value) => K::hand(value),
+            Err(fault) => {
+                ctx.fault.set(Some(fault));
+                K::hand(None)
+            }
         }))
     }
 
@@ -141,7 +161,7 @@ impl<K: Kind> Clone for Arg<K> {
 pub(crate) fn bound<K: Kind>(value: Arg<Any>, body: Arg<K>) -> Arg<K> {
     Arg::computed(move |ctx| {
         let value = value.get(ctx)?.unwrap_or(ValueRef::Null);
-        body.get(&Ctx { slots: ctx.slots, bump: ctx.bump, local: Some(&value) })
+        body.get(&Ctx { slots: ctx.slots, bump: ctx.bump, local: Some(&value), fault: ctx.fault })
     })
 }
 
@@ -176,8 +196,8 @@ pub(crate) fn map2<A: Kind, B: Kind, K: Kind>(
                 None => Ok(None),
             })
         }
-        (Arg::Computed(left), Arg::Constant(Some(right))) => Arg::computed(move |ctx| match left(ctx)? {
-            Some(left) => f(A::take(left), B::constant(&right, ctx.bump), ctx.bump).map(Some),
+        (Arg::Computed(left), Arg::Constant(Some(right))) => Arg::computed(move |ctx| match call::<A>(&left, ctx)? {
+            Some(left) => f(left, B::constant(&right, ctx.bump), ctx.bump).map(Some),
             None => Ok(None),
         }),
         (left, right) => Arg::computed(move |ctx| match (left.get(ctx)?, right.get(ctx)?) {
@@ -236,7 +256,7 @@ pub(crate) fn variant(value: &ValueRef<'_>) -> &'static str {
 
 impl Kind for Bool {
     type Of<'a> = bool;
-    type Handed<'a> = bool;
+    type Handed<'a> = Option<bool>;
     type Owned = bool;
 
     #[inline(always)]
@@ -258,19 +278,19 @@ impl Kind for Bool {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }
 
 impl Kind for Long {
     type Of<'a> = i64;
-    type Handed<'a> = i64;
+    type Handed<'a> = Option<i64>;
     type Owned = i64;
 
     #[inline(always)]
@@ -293,19 +313,19 @@ impl Kind for Long {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }
 
 impl Kind for Double {
     type Of<'a> = f64;
-    type Handed<'a> = f64;
+    type Handed<'a> = Option<f64>;
     type Owned = f64;
 
     #[inline(always)]
@@ -330,19 +350,19 @@ impl Kind for Double {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }
 
 impl Kind for Dec {
     type Of<'a> = i128;
-    /// The upper half, the lower half.
+    /// The upper half, the lower half. No number of 38 digits has the upper half [`NO_DECIMAL`].
     type Handed<'a> = (i64, u64);
     type Owned = i128;
 
@@ -367,15 +387,19 @@ impl Kind for Dec {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
-        ((of >> 64) as i64, of as u64)
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
+        debug_assert!(of.is_none_or(|of| (of >> 64) as i64 != NO_DECIMAL), "{of:?} has more than 38 digits");
+        of.map_or((NO_DECIMAL, 0), |of| ((of >> 64) as i64, of as u64))
     }
 
     #[inline(always)]
-    fn take((high, low): Self::Handed<'_>) -> Self::Of<'_> {
-        i128::from(high) << 64 | i128::from(low)
+    fn take((high, low): Self::Handed<'_>) -> Option<Self::Of<'_>> {
+        (high != NO_DECIMAL).then(|| i128::from(high) << 64 | i128::from(low))
     }
 }
+
+/// The upper half of null: no more than 10^38 is below 2^127.
+const NO_DECIMAL: i64 = i64::MIN;
 
 /// A decimal that was written with another scale than its type's is the same number, if that scale can say it.
 #[cold]
@@ -391,7 +415,7 @@ fn rescaled(value: &ValueRef<'_>, scale: u8) -> Eval<i128> {
 
 impl Kind for Text {
     type Of<'a> = &'a str;
-    type Handed<'a> = &'a str;
+    type Handed<'a> = Option<&'a str>;
     type Owned = Box<str>;
 
     #[inline(always)]
@@ -415,19 +439,19 @@ impl Kind for Text {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }
 
 impl Kind for Interval {
     type Of<'a> = Span;
-    type Handed<'a> = Span;
+    type Handed<'a> = Option<Span>;
     type Owned = Span;
 
     fn read(value: &ValueRef<'_>, _: u8) -> Eval<Span> {
@@ -447,19 +471,19 @@ impl Kind for Interval {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }
 
 impl Kind for Any {
     type Of<'a> = ValueRef<'a>;
-    type Handed<'a> = ValueRef<'a>;
+    type Handed<'a> = Option<ValueRef<'a>>;
     type Owned = Value;
 
     #[inline(always)]
@@ -476,12 +500,12 @@ impl Kind for Any {
     }
 
     #[inline(always)]
-    fn hand(of: Self::Of<'_>) -> Self::Handed<'_> {
+    fn hand(of: Option<Self::Of<'_>>) -> Self::Handed<'_> {
         of
     }
 
     #[inline(always)]
-    fn take(handed: Self::Handed<'_>) -> Self::Of<'_> {
+    fn take(handed: Self::Handed<'_>) -> Option<Self::Of<'_>> {
         handed
     }
 }

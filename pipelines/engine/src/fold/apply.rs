@@ -52,10 +52,6 @@ impl<'a> Beside<'a> {
     }
 }
 
-pub(super) fn expressions(argument: &Argument) -> impl Iterator<Item = &Expr> {
-    argument.expressions()
-}
-
 #[expect(clippy::too_many_arguments, reason = "the parts of a fold, borrowed apart")]
 pub(super) fn touch_events(
     topology: &Topology,
@@ -214,7 +210,7 @@ pub(super) fn events(
     absent: &mut u64,
 ) {
     let columns = source.with.map_or(0, |with| topology.views[with].table.columns.len());
-    let read = read_by_input(source, columns, |input| input.arguments.iter().flatten().flat_map(expressions));
+    let read = read_by_input(source, columns, |input| input.arguments.iter().flatten().flat_map(Argument::expressions));
     let mut beside = Beside { changes: with.unwrap_or_default(), at: 0 };
     let mut bump = Bump::new();
     let entries = &batch.cell.borrow_dependent().entries;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use headwater_schemas::{Value, ValueRef};
 
-use super::apply::{Failures, Kept, evaluated, expressions, key};
+use super::apply::{Failures, Kept, evaluated, key};
 use super::position;
 use super::reduce::{self, Sign};
 use super::slots::{columns_read, passes, put_element, row_elements, row_slots};
@@ -221,7 +221,7 @@ pub(super) fn aggregate(
     failures: &mut Failures,
 ) {
     let arguments = |input: &AggregateInput| {
-        columns_read(input.arguments.iter().flatten().flat_map(expressions), columns_of(input))
+        columns_read(input.arguments.iter().flatten().flat_map(Argument::expressions), columns_of(input))
     };
     let read: Vec<Vec<usize>> = source.inputs.iter().map(arguments).collect();
     let mut bump = Bump::new();

@@ -82,10 +82,8 @@ fn reduce<'a>(
         }
         Reducer::FloatSum => return sum::add_float(target.value, &value),
         Reducer::Ordered { of, state } => {
-            let Some(order) = &argument.order else { return Ok(()) };
-            let order = order.eval(slots, bump).map_err(|problem| problem.to_string())?;
-            let Target { value: target, state: all, position } = target;
-            ordered::put(*of, target, &mut all[*state], &value, &order, position, bump);
+            let Some(place) = ordered::place(&argument.order, slots, target.position, bump)? else { return Ok(()) };
+            ordered::put(*of, target.value, &mut target.state[*state], &value, place);
         }
         Reducer::Computed(computed) => return computed::put(computed, argument, target, slots, bump),
         _ => return remember(reducer, target, &value, bump, sign),
@@ -140,10 +138,10 @@ fn value_of<'a>(argument: &Argument, slots: &[ValueRef<'a>], bump: &'a Bump) -> 
 /// # Errors
 /// The expression's, in words: the event cannot be applied.
 pub(super) fn evaluate<'a>(argument: &Argument, slots: &[ValueRef<'a>], bump: &'a Bump) -> Result<(), String> {
-    if value_of(argument, slots, bump)?.is_some()
-        && let Some(order) = &argument.order
-    {
-        order.eval(slots, bump).map_err(|problem| problem.to_string())?;
+    if value_of(argument, slots, bump)?.is_some() {
+        for key in &argument.order {
+            key.expr.eval(slots, bump).map_err(|problem| problem.to_string())?;
+        }
     }
     argument.parts.iter().flatten().try_for_each(|part| evaluate(part, slots, bump))
 }

@@ -71,7 +71,7 @@ pub(super) fn row_slots<'a>(
 }
 
 /// The columns among the first `columns` slots that expressions read.
-pub(super) fn columns_read<'e>(exprs: impl Iterator<Item = &'e Expr>, columns: usize) -> Vec<usize> {
+pub(crate) fn columns_read<'e>(exprs: impl Iterator<Item = &'e Expr>, columns: usize) -> Vec<usize> {
     let mut read: Vec<usize> = exprs.flat_map(Expr::slots).copied().filter(|&slot| slot < columns).collect();
     read.sort_unstable();
     read.dedup();

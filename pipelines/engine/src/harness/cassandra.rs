@@ -19,7 +19,7 @@ use super::store::{Lost, Markers, Reached};
 use super::write::{ParkedRecord, Write, encoded};
 use crate::batch::Positions;
 use crate::plan::{Topology, View};
-use crate::table::{Feeding, Key, Row, RowPosition, Table};
+use crate::table::{Feeding, Key, Row, RowPosition, Table, partition_of};
 use replica::{Cell, Cells, Held};
 
 const REPLICAS: usize = 3;
@@ -143,6 +143,12 @@ impl Cassandra {
         let compiled = &self.topology.views[view];
         if self.breaks(Mutation::OnePart) && compiled.in_parts.is_some() {
             key[compiled.table.key_len()] = Value::Long(0);
+        }
+        if self.breaks(Mutation::OnePartOfTopics)
+            && compiled.in_parts.is_some()
+            && let Value::Long(source) = &mut key[compiled.table.key_len()]
+        {
+            *source = i64::from(partition_of(*source));
         }
         key.into()
     }

@@ -13,6 +13,8 @@ pub enum Mutation {
     NoFence,
     /// 3: one part a row, whichever partition feeds it.
     OnePart,
+    /// 3: one part a partition's number, whichever topic's it is.
+    OnePartOfTopics,
     /// 4: a source is written before what derives from it.
     SourcesFirst,
     /// 4: the position is written before the rows.

@@ -11,6 +11,7 @@ use super::shrink;
 use crate::plan::Topology;
 use crate::project::Project;
 
+const VISITS: &str = "topic: visit\nkey: id\npartitions: 3\nretention: forever\nevents: [Visited]\n";
 const TOPIC: &str = "topic: order\nkey: id\npartitions: 3\nretention: forever\nevents: [Placed, Changed, Cancelled]\n";
 
 /// One view of each kind that keeps rows in another way.
@@ -84,31 +85,54 @@ views:
       orders: count()
 "#;
 
-/// Events by what they are, in one line: kind, order, product, quantity, note.
-const LOGS: [(&str, &[&str]); 12] = [
-    ("one order", &["P a p 1"]),
-    ("two orders of one product", &["P a p 1", "P b p 2"]),
-    ("an order cancelled", &["P a p 1", "X a"]),
-    ("an order placed again", &["P a p 1", "X a", "P a q 2"]),
-    ("an order placed twice, then cancelled", &["P a p 1", "P a q 1", "X a"]),
-    ("an order among others", &["P a p 1", "P b p 2", "C a p 3"]),
-    ("a note that comes and goes", &["P a p 1 x", "C a p 1 y", "C a p 1 x"]),
-    ("the second of two orders changed", &["P a p 1", "P b p 2", "C b p 3"]),
-    ("an order placed again as it was", &["P a p 1", "X a", "P a p 1"]),
-    ("orders among orders", &["P a p 1", "P c p 1", "P b p 2", "C a p 3"]),
-    ("poison in a row of many orders", &["P a p 0", "P b p 2", "C a p 3"]),
-    ("poison in the grand total", &["P a p 7", "P b p 2", "C a p 3"]),
+/// Rows of two topics, one of which makes them.
+const PEOPLE: &str = r#"
+topology: people
+store: operational
+reads: [visit, order]
+views:
+  people:
+    key: [id]
+    from: [Placed, Changed, Cancelled, Visited]
+    create_when: Placed
+    delete_when: Cancelled
+    columns:
+      product: first(Placed.product)
+      quantity: last(Placed.quantity, Changed.quantity)
+      visits: count(Visited.page)
+      pages: collect_list(Visited.page)
+      share: "sum(100 / Visited.page)"
+"#;
+
+/// Which topology, what is given, and that as events by what they are, in one line: kind, order, product, quantity, note.
+const LOGS: [(&str, &str, &[&str]); 15] = [
+    ("shop", "one order", &["P a p 1"]),
+    ("shop", "two orders of one product", &["P a p 1", "P b p 2"]),
+    ("shop", "an order cancelled", &["P a p 1", "X a"]),
+    ("shop", "an order placed again", &["P a p 1", "X a", "P a q 2"]),
+    ("shop", "an order placed twice, then cancelled", &["P a p 1", "P a q 1", "X a"]),
+    ("shop", "an order among others", &["P a p 1", "P b p 2", "C a p 3"]),
+    ("shop", "a note that comes and goes", &["P a p 1 x", "C a p 1 y", "C a p 1 x"]),
+    ("shop", "the second of two orders changed", &["P a p 1", "P b p 2", "C b p 3"]),
+    ("shop", "an order placed again as it was", &["P a p 1", "X a", "P a p 1"]),
+    ("shop", "orders among orders", &["P a p 1", "P c p 1", "P b p 2", "C a p 3"]),
+    ("shop", "poison in a row of many orders", &["P a p 0", "P b p 2", "C a p 3"]),
+    ("shop", "poison in the grand total", &["P a p 7", "P b p 2", "C a p 3"]),
+    ("people", "visits around an order", &["V a 1", "P a p 1", "V a 2"]),
+    ("people", "visits of one who comes back", &["P a p 1", "V a 1", "X a", "V a 2", "P a q 2"]),
+    ("people", "poison beside an order", &["P a p 1", "V a 0", "C a p 2", "V a 1"]),
 ];
 
 fn event(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
-    let kind = match words[0] {
-        "P" => "Placed",
-        "C" => "Changed",
-        _ => "Cancelled",
+    let (kind, names) = match words[0] {
+        "P" => ("Placed", ["product", "quantity", "note"].as_slice()),
+        "C" => ("Changed", ["product", "quantity", "note"].as_slice()),
+        "V" => ("Visited", ["page"].as_slice()),
+        _ => ("Cancelled", [].as_slice()),
     };
     let mut fields = format!("id: {}", words[1]);
-    for (name, word) in ["product", "quantity", "note"].iter().zip(words.iter().skip(2)) {
+    for (name, word) in names.iter().zip(words.iter().skip(2)) {
         fields.push_str(&format!(", {name}: {word}"));
     }
     format!("  - {kind}: {{ {fields} }}\n")
@@ -132,9 +156,15 @@ fn project() -> Project {
         let record = format!(r#"{{ "type": "record", "name": "{name}", "namespace": "order", "fields": [{fields}] }}"#);
         write(&format!("schemas/order/{name}.avsc"), &record);
     }
+    let page = field("page", "\"int\"");
+    let visited =
+        format!(r#"{{ "type": "record", "name": "Visited", "namespace": "visit", "fields": [{id}, {page}] }}"#);
+    write("schemas/visit/Visited.avsc", &visited);
+    write("schemas/visit/topic.yaml", VISITS);
+    write("pipelines/people/topology.yaml", PEOPLE);
     write("pipelines/shop/topology.yaml", SHOP);
     write("pipelines/small/topology.yaml", SMALL);
-    for (index, (name, events)) in LOGS.iter().enumerate() {
+    for (index, (_, name, events)) in LOGS.iter().enumerate() {
         let given: String = events.iter().map(|line| event(line)).collect();
         write(&format!("pipelines/shop/tests/{index}.yaml"), &format!("test: {name}\ngiven:\n{given}expect: {{}}\n"));
     }
@@ -151,12 +181,13 @@ const LONG: Effort = Effort { faulty: 1200, shuffles: 2 };
 
 /// The log, and the shortest schedule, that catches a mutation under these rules.
 fn caught(project: &Project, rules: Rules, mutation: Option<Mutation>, effort: Effort) -> Option<String> {
-    LOGS.iter().find_map(|(name, _)| {
+    LOGS.iter().find_map(|(topology, name, _)| {
         let case = project.tests.iter().find(|case| case.name == *name).unwrap();
-        let mut matrix = Matrix::new(&case.given, topology(project, "shop"), effort, mutation).unwrap();
+        let topology = self::topology(project, topology);
+        let mut matrix = Matrix::new(&case.given, topology, effort, mutation).unwrap();
         matrix.first();
         let failed = matrix.fails(rules).map(|failing| matrix.told(&failing));
-        let changed = arrangement::changed(&case.given, topology(project, "shop")).unwrap();
+        let changed = arrangement::changed(&case.given, topology).unwrap();
         let told = failed.or_else(|| matrix.fails_changed(rules, &changed))?;
         Some(format!("{name}\n  {}\n    {}", told.message, told.lines.join("\n    ")))
     })
@@ -203,6 +234,7 @@ fn each_rule_taken_out_is_found_out() {
         EpochTimestamps,
         NoFence,
         OnePart,
+        OnePartOfTopics,
         SourcesFirst,
         PositionFirst,
         ChangedColumns,

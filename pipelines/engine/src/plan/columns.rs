@@ -8,11 +8,14 @@ use headwater_schemas::{FieldType, Type};
 use super::compile::Context;
 use super::{Argument, Reducer, may_be_key};
 use crate::declare::Text;
-use crate::expr::{self, Ast, functions, is_function};
+use crate::expr::{self, Ast, OrderBy, functions, is_function};
 use crate::fold::reduce::top::MAX_TOP;
 use crate::source::nearest;
 use crate::table::{AVERAGE_SCALE, Deviation, Extreme, StateColumn, StateType, SumResult};
 use crate::unknown::is_unknown;
+
+/// The most expressions that `order by` takes.
+const MAX_ORDER: usize = 8;
 
 /// A reducer's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +56,8 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     pub(super) arguments: Vec<Ast>,
     pub(super) filter: Option<Ast>,
-    /// Of an ordered one.
-    pub(super) order: Option<Ast>,
+    /// Of an ordered one, and whether each is descending.
+    pub(super) order: Vec<(Ast, bool)>,
 }
 
 /// The names that a reducer may have.
@@ -143,7 +146,7 @@ pub(super) fn reducer(cx: &mut Context, text: &Text, ast: &Ast) -> Option<Column
         return Some(Column::Mistaken);
     }
     let Some(kind) = ordered(cx, text, kind, call) else { return Some(Column::Mistaken) };
-    let order = call.order_by.first().map(|order| order.expr.clone());
+    let order = call.order_by.iter().map(|order| (order.expr.clone(), order.descending)).collect();
     Some(Column::Reducer(Call { kind, arguments: arguments.to_vec(), filter: call.filter.clone(), order }))
 }
 
@@ -196,43 +199,48 @@ fn ordered(cx: &mut Context, text: &Text, kind: Kind, call: &expr::Call) -> Opti
             return None;
         }
     };
-    match call.order_by.as_slice() {
-        [order] if !order.descending => Some(Kind::Ordered(of)),
-        [order] => {
-            let written = |ast: &Ast| text.value.get(ast.range()).unwrap_or_default().to_owned();
-            let arguments: Vec<String> = call.args.iter().map(written).collect();
-            let turned = format!("{opposite}({} order by {})", arguments.join(", "), written(&order.expr));
-            let message = format!("`{}` with a descending order is `{opposite}`", call.name);
-            cx.error(&text.part(order.expr.range()), message, "descending", Some(format!("write `{turned}`")));
-            None
-        }
-        [_, second, ..] => {
-            let message = "events are ordered by one expression, and at the same value by their place in the log";
-            cx.error(&text.part(second.expr.range()), message.into(), "a second one", None);
-            None
-        }
-        [] => Some(kind),
+    let [first, ..] = call.order_by.as_slice() else { return Some(kind) };
+    if call.order_by.len() > MAX_ORDER {
+        let message = format!("events are ordered by {} expressions, and {MAX_ORDER} is the most", call.order_by.len());
+        cx.error(&text.part(call.order_by[MAX_ORDER].expr.range()), message, "one too many", None);
+        return None;
     }
+    if !first.descending {
+        return Some(Kind::Ordered(of));
+    }
+    let written = |ast: &Ast| text.value.get(ast.range()).unwrap_or_default().to_owned();
+    let arguments: Vec<String> = call.args.iter().map(written).collect();
+    let turned = |order: &OrderBy| format!("{}{}", written(&order.expr), if order.descending { "" } else { " desc" });
+    let orders: Vec<String> = call.order_by.iter().map(turned).collect();
+    let message = format!("`{}` with a descending order is `{opposite}`", call.name);
+    let help = format!("write `{opposite}({} order by {})`", arguments.join(", "), orders.join(", "));
+    cx.error(&text.part(first.expr.range()), message, "descending", Some(help));
+    None
 }
 
 /// Whether what the events are ordered by has an order, the same in each; reported where it has not.
-pub(super) fn check_order<'a>(cx: &mut Context, text: &Text, arguments: impl Iterator<Item = &'a Argument>) -> bool {
-    let mut first: Option<&Type> = None;
-    for order in arguments.filter_map(|argument| argument.order.as_ref()) {
-        let found = &order.ty.ty;
-        let problem = match first {
-            _ if order.slots().is_empty() && !order.is_unknown() => "every event has the same place here".to_owned(),
-            _ if !may_be_key(found) => format!("events cannot be ordered by {found}"),
-            Some(first) if unify(first, found).is_none() => {
-                format!("events are ordered by two types: {first} and {found}")
-            }
-            _ => {
-                first = Some(found);
-                continue;
-            }
-        };
-        cx.error(&text.span, problem, "`order by` takes the time, or anything else that has an order", None);
-        return false;
+pub(super) fn check_order(cx: &mut Context, text: &Text, arguments: &[&Argument]) -> bool {
+    let keys = arguments.first().map_or(0, |argument| argument.order.len());
+    for key in 0..keys {
+        let mut first: Option<&Type> = None;
+        for order in arguments.iter().filter_map(|argument| argument.order.get(key)).map(|key| &key.expr) {
+            let found = &order.ty.ty;
+            let problem = match first {
+                _ if order.slots().is_empty() && !order.is_unknown() => {
+                    "every event has the same place here".to_owned()
+                }
+                _ if !may_be_key(found) => format!("events cannot be ordered by {found}"),
+                Some(first) if unify(first, found).is_none() => {
+                    format!("events are ordered by two types: {first} and {found}")
+                }
+                _ => {
+                    first = Some(found);
+                    continue;
+                }
+            };
+            cx.error(&text.span, problem, "`order by` takes the time, or anything else that has an order", None);
+            return false;
+        }
     }
     true
 }

@@ -9,8 +9,8 @@ use headwater_schemas::topic::Topic;
 
 use super::scope::AnyScope;
 use super::{
-    EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, compacted, derived, describe, events, retain,
-    seen,
+    EventPlan, EventSource, Source, TopicPlan, Topology, View, columns, compacted, derived, describe, events, overflow,
+    retain, seen,
 };
 use crate::declare::{ColumnsDecl, InputDecl, InputKind, TOMBSTONE, Text, TopologyDecl, ViewDecl};
 use crate::expr::{self, Ast, Expr, ExprError};
@@ -441,16 +441,11 @@ impl<'a> Context<'a> {
 
     fn finish(mut self) -> Topology {
         for i in 0..self.views.len() {
-            let reads = match &self.views[i].source {
-                Source::Events(source) => source.with,
-                Source::Copy(source) => Some(source.view),
-                Source::Aggregate(source) => Some(source.view),
-                Source::Seen(_) => None,
-            };
-            if let Some(read) = reads {
+            if let Some(read) = self.views[i].read() {
                 self.views[read].has_dependents = true;
             }
         }
+        overflow::settle(&mut self.views);
         self.views.iter_mut().for_each(retain::settle);
         let used = |topic: usize, event: usize| {
             self.views.iter().any(|view| match &view.source {
@@ -519,7 +514,8 @@ pub(super) fn unknown_view(cx: &mut Context, decl: &ViewDecl) -> View {
                     columns::Column::Mistaken | columns::Column::Computed(_) => {}
                     columns::Column::Expression(ast) => drop(cx.taken(text, expr::compile(&ast, &AnyScope))),
                     columns::Column::Reducer(call) => {
-                        for ast in call.arguments.iter().chain(&call.filter).chain(&call.order) {
+                        let order = call.order.iter().map(|(ast, _)| ast);
+                        for ast in call.arguments.iter().chain(&call.filter).chain(order) {
                             cx.taken(text, expr::compile(ast, &AnyScope));
                         }
                     }
@@ -562,6 +558,7 @@ fn doubtful_view(decl: &ViewDecl, mut columns: Vec<Column>, source: Source) -> V
         doubtful: true,
         source,
         in_parts: None,
+        watched: Vec::new(),
         table,
     }
 }

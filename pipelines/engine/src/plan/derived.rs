@@ -455,6 +455,7 @@ fn view(cx: &Context, decl: &ViewDecl, columns: Vec<Column>, state: Vec<StateCol
         doubtful: false,
         always: table.key_len() == 0 && matches!(source, Source::Aggregate(_)),
         in_parts: None,
+        watched: Vec::new(),
         source,
         table,
     }

@@ -152,6 +152,7 @@ pub(super) fn compile(cx: &mut Context, decl: &ViewDecl, refs: &[(EventId, &Inpu
         always: table.key_len() == 0,
         doubtful: draft.doubtful,
         in_parts: None,
+        watched: Vec::new(),
         source: Source::Events(source),
         table,
     }

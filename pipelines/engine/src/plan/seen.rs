@@ -51,6 +51,7 @@ pub(super) fn view(cx: &Context, topic: usize) -> Option<View> {
         always: false,
         doubtful: false,
         in_parts: None,
+        watched: Vec::new(),
         source: Source::Seen(SeenSource { topic, last: deduplicate.last as usize, told: told.collect() }),
         table,
     })

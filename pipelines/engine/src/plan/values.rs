@@ -7,7 +7,7 @@ use super::compile::Context;
 use super::computed::{self, Reduced};
 use super::events::{Draft, Feeding, With, compile_expr};
 use super::metadata::Metadata;
-use super::{Argument, Reducer, inputs, parts};
+use super::{Argument, OrderKey, Reducer, inputs, parts};
 use crate::declare::{ColumnsDecl, Text};
 use crate::expr::Ast;
 use crate::table::{Column, StateColumn};
@@ -63,7 +63,7 @@ fn value_column(
         columns::Column::Reducer(call) => call,
         // A column of the `with` row is what it was at the last event.
         columns::Column::Expression(ast) if reads_with(cx, draft, &ast) => {
-            Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: None }
+            Call { kind: Kind::Last, arguments: vec![ast], filter: None, order: Vec::new() }
         }
         columns::Column::Expression(_) => {
             cx.error(
@@ -120,7 +120,8 @@ fn check_interleaving(cx: &mut Context, (name, text): (&Text, &Text), call: &Cal
         cx.error(&text.span, message, why, Some(columns::instead(call.kind, feeding == Feeding::ManyTopics)));
         return None;
     }
-    let by_offset = call.order.as_ref().and_then(|order| order.paths().into_iter().find(|(path, _)| is_offset(path)));
+    let mut paths = call.order.iter().flat_map(|(order, _)| order.paths());
+    let by_offset = paths.find(|(path, _)| is_offset(path));
     if let Some((_, range)) = by_offset {
         let message = format!("offsets of different partitions have no order, and the row is {}", feeding.called());
         cx.error(&text.part(range), message, "of one partition only", Some("order by the event's own time".into()));
@@ -160,7 +161,7 @@ fn reduced(
         }
         return None;
     }
-    if !columns::check_order(cx, text, by_event.iter().flatten()) {
+    if !columns::check_order(cx, text, &by_event.iter().flatten().collect::<Vec<_>>()) {
         return None;
     }
     let everywhere = assigned.iter().all(Option::is_some) && call.filter.is_none();
@@ -210,13 +211,11 @@ fn argument_of(
             Some(inputs::condition(cx, text, compiled)?)
         }
     };
-    let order = match &call.order {
-        None => None,
-        Some(ast) => {
-            let compiled = compile_expr(cx, draft, event, true, ast);
-            Some(cx.taken(text, compiled)?)
-        }
-    };
+    let mut order = Vec::new();
+    for (ast, descending) in &call.order {
+        let compiled = compile_expr(cx, draft, event, true, ast);
+        order.push(OrderKey { expr: cx.taken(text, compiled)?, descending: *descending });
+    }
     sound.then_some(Argument { value, filter, order, ..Argument::none() })
 }
 

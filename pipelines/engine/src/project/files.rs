@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use rayon::prelude::*;
+
 use crate::source::{Code, Diagnostic, FileId, Sources, Span, nearest};
 use crate::yaml::{self, Node};
 
@@ -11,6 +13,8 @@ use crate::yaml::{self, Node};
 const MAX_FILES: usize = 20_000;
 /// Bytes of all of a project's files together.
 const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
+/// Files that are read side by side.
+const READ_AT_ONCE: usize = 256;
 
 pub(super) const CONFIG: &str = "headwater.yaml";
 const TOPIC: &str = "topic.yaml";
@@ -27,6 +31,15 @@ pub(super) enum Kind {
     Commands,
     Queries,
     Tests,
+}
+
+/// A declaration file that is yet to be read.
+struct Found {
+    path: PathBuf,
+    /// Relative to the project's folder.
+    shown: PathBuf,
+    kind: Kind,
+    domain: String,
 }
 
 /// A declaration file that was read.
@@ -46,6 +59,7 @@ pub(super) struct Files {
     pub(super) problems: Vec<Diagnostic>,
     /// A folder could not be read: whatever is not found may be in there.
     pub(super) unreadable_folder: bool,
+    found: Vec<Found>,
     total_bytes: usize,
 }
 
@@ -57,17 +71,24 @@ impl Files {
             declared: Vec::new(),
             problems: Vec::new(),
             unreadable_folder: false,
+            found: Vec::new(),
             total_bytes: 0,
         };
         match config {
-            Some(path) => files.take(path, path.to_owned(), Kind::Config, ""),
-            None => files.take(&dir.join(CONFIG), CONFIG.into(), Kind::Config, ""),
+            Some(path) => files.find(path.to_owned(), path.to_owned(), Kind::Config, ""),
+            None => files.find(dir.join(CONFIG), CONFIG.into(), Kind::Config, ""),
         }
         for domain in files.domains(dir, "schemas") {
             files.schemas(dir, &domain);
         }
         for domain in files.domains(dir, "pipelines") {
             files.pipelines(dir, &domain);
+        }
+        let mut found = std::mem::take(&mut files.found).into_iter().peekable();
+        while found.peek().is_some() {
+            let some: Vec<Found> = found.by_ref().take(READ_AT_ONCE).collect();
+            let read: Vec<io::Result<Vec<u8>>> = some.par_iter().map(|file| read_bounded(&file.path)).collect();
+            some.into_iter().zip(read).for_each(|(file, bytes)| files.take(file, bytes));
         }
         files
     }
@@ -93,9 +114,9 @@ impl Files {
         for name in self.names(&dir.join(&folder), &folder.to_string_lossy()) {
             let path = folder.join(&name);
             if name == TOPIC {
-                self.take(&dir.join(&path), path, Kind::Topic, domain);
+                self.find(dir.join(&path), path, Kind::Topic, domain);
             } else if name.ends_with(".avsc") {
-                self.take(&dir.join(&path), path, Kind::Schema, domain);
+                self.find(dir.join(&path), path, Kind::Schema, domain);
             } else if is_yaml(&name) {
                 self.unexpected(path, &name, &[TOPIC]);
             }
@@ -107,7 +128,7 @@ impl Files {
         for name in self.names(&dir.join(&folder), &folder.to_string_lossy()) {
             let path = folder.join(&name);
             if let Some((_, kind)) = PIPELINE_FILES.iter().find(|(file, _)| *file == name) {
-                self.take(&dir.join(&path), path, *kind, domain);
+                self.find(dir.join(&path), path, *kind, domain);
             } else if is_yaml(&name) {
                 self.unexpected(path, &name, &PIPELINE_FILES.map(|(file, _)| file));
             } else if name == "tests" && dir.join(&path).is_dir() {
@@ -122,7 +143,7 @@ impl Files {
         for name in self.names(&dir.join(folder), &folder.to_string_lossy()) {
             let path = folder.join(&name);
             if name.ends_with(".yaml") {
-                self.take(&dir.join(&path), path, Kind::Tests, domain);
+                self.find(dir.join(&path), path, Kind::Tests, domain);
             } else if name.ends_with(".yml") {
                 let better = format!("{}.yaml", name.trim_end_matches(".yml"));
                 self.unexpected(path, &name, &[better.as_str()]);
@@ -177,15 +198,21 @@ impl Files {
         if file.unreadable { None } else { yaml::parse_into(file.id, self.sources.text(file.id), out) }
     }
 
-    /// Reads a file and keeps it, or says why that cannot be done and keeps its name.
-    fn take(&mut self, file: &Path, shown: PathBuf, kind: Kind, domain: &str) {
+    fn find(&mut self, path: PathBuf, shown: PathBuf, kind: Kind, domain: &str) {
+        // One more than there may be is looked at, to say so.
+        if self.found.len() <= MAX_FILES {
+            self.found.push(Found { path, shown, kind, domain: domain.to_owned() });
+        }
+    }
+
+    /// Keeps a file that was read, or says why it was not and keeps its name.
+    fn take(&mut self, file: Found, bytes: io::Result<Vec<u8>>) {
+        let Found { shown, kind, domain, .. } = file;
         if self.declared.len() >= MAX_FILES {
-            if self.declared.len() == MAX_FILES {
-                self.problem(shown, format!("a project has at most {MAX_FILES} files"));
-            }
+            self.problem(shown, format!("a project has at most {MAX_FILES} files"));
             return;
         }
-        let (id, unreadable) = match self.text(file, shown.clone()) {
+        let (id, unreadable) = match self.text(bytes, shown.clone()) {
             Ok(text) => (self.sources.add(shown, text), false),
             Err(Unread::Missing) if kind == Kind::Config => {
                 let span = self.empty(shown);
@@ -197,11 +224,11 @@ impl Files {
             Err(Unread::Because(message)) => (self.problem(shown, message), true),
             Err(Unread::Reported(id)) => (id, true),
         };
-        self.declared.push(Declared { kind, domain: domain.to_owned(), id, unreadable });
+        self.declared.push(Declared { kind, domain, id, unreadable });
     }
 
-    fn text(&mut self, file: &Path, shown: PathBuf) -> Result<String, Unread> {
-        let bytes = match read_bounded(file) {
+    fn text(&mut self, bytes: io::Result<Vec<u8>>, shown: PathBuf) -> Result<String, Unread> {
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
             Err(error) => return Err(Unread::Because(format!("the file cannot be read: {error}"))),
@@ -247,11 +274,14 @@ fn is_yaml(name: &str) -> bool {
 /// A regular file's bytes, at most one more than a file may have. Anything that is not a file (a pipe would wait for
 /// ever) is refused.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
     let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    // Room for all of it and a byte: one call reads it, and the next one its end.
+    let room = usize::try_from(metadata.len().saturating_add(1).min(limit)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(room);
     std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use headwater_schemas::Schema;
 use headwater_schemas::topic::{Deduplicate, Event, Identity, Topic, has_key_text};
+use rayon::prelude::*;
 
 use super::files::{Declared, Files, Kind};
 use crate::declare::topic::DeduplicateDecl;
@@ -43,10 +44,28 @@ pub(super) fn load(files: &Files, out: &mut Vec<Diagnostic>) -> Topics {
     }
     let mut topics = Topics::default();
     let mut named: Vec<Text> = Vec::new();
-    for (domain, folder) in folders {
-        topics.folder(domain, &folder, files, &mut named, out);
+    let folders: Vec<(&str, Folder<'_>)> = folders.into_iter().collect();
+    let each: Vec<Parsed> = folders.par_iter().map(|(_, folder)| parsed(folder, files)).collect();
+    for ((domain, folder), parsed) in folders.iter().zip(each) {
+        topics.folder(domain, folder, parsed, files, &mut named, out);
     }
     topics
+}
+
+/// What the files of one folder say, each by itself.
+struct Parsed {
+    schemas: Schemas,
+    node: Option<Node>,
+    decl: Option<TopicDecl>,
+    mistakes: Vec<Diagnostic>,
+}
+
+fn parsed(folder: &Folder<'_>, files: &Files) -> Parsed {
+    let mut mistakes = Vec::new();
+    let schemas = salvage::read(&folder.schemas, &files.sources, &mut mistakes);
+    let node = folder.topic.and_then(|file| files.tree(file, &mut mistakes));
+    let decl = node.as_ref().and_then(|node| topic::read(node, &mut mistakes));
+    Parsed { schemas, node, decl, mistakes }
 }
 
 impl Topics {
@@ -54,21 +73,22 @@ impl Topics {
         &mut self,
         domain: &str,
         folder: &Folder<'_>,
+        parsed: Parsed,
         files: &Files,
         named: &mut Vec<Text>,
         out: &mut Vec<Diagnostic>,
     ) {
-        let schemas = salvage::read(&folder.schemas, &files.sources, out);
-        let Some(file) = folder.topic else {
+        let Parsed { schemas, node, decl, mistakes } = parsed;
+        out.extend(mistakes);
+        if folder.topic.is_none() {
             if let Some(first) = folder.schemas.first() {
                 let error = Diagnostic::error(&Span { file: first.id, range: 0..0 }, "this schema is on no topic");
                 out.push(error.help(format!("declare the topic in schemas/{domain}/topic.yaml")));
                 self.broken(domain, None, &schemas);
             }
             return;
-        };
-        let node = files.tree(file, out);
-        let Some(decl) = node.as_ref().and_then(|node| topic::read(node, out)) else {
+        }
+        let Some(decl) = decl else {
             self.broken(domain, node.as_ref(), &schemas);
             return;
         };

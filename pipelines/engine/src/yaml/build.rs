@@ -23,7 +23,7 @@ pub(super) fn tree(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Optio
         );
         return None;
     }
-    if let Some((index, c)) = text.char_indices().find(|&(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+    if let Some((index, c)) = control(text) {
         let message = format!("the control character U+{:04X} cannot stand in YAML", u32::from(c));
         out.push(Diagnostic::error(&at(index..index + c.len_utf8()), message).label("remove this"));
         return None;
@@ -32,6 +32,17 @@ pub(super) fn tree(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Optio
     let node = builder.run();
     out.append(&mut builder.mistakes);
     node
+}
+
+/// The first control character that is no white space, and where it stands.
+fn control(text: &str) -> Option<(usize, char)> {
+    let white = |byte: u8| matches!(byte, b'\n' | b'\r' | b'\t');
+    // Nearly every text has none, which its bytes tell much faster: those from U+0080 begin with 0xC2.
+    let suspicious = |byte: u8| (byte < b' ' && !white(byte)) || byte == 0x7f || byte == 0xc2;
+    if !text.bytes().any(suspicious) {
+        return None;
+    }
+    text.char_indices().find(|&(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
 }
 
 /// Characters to bytes: the parser counts characters.
@@ -85,9 +96,42 @@ enum Open {
         entries: Vec<(Node, Node)>,
         /// A key whose value is yet to come, and where it stands, quotes included.
         key: Option<(Node, Range<usize>)>,
-        /// The byte where each key first stands.
-        seen: HashMap<String, usize>,
+        places: Places,
     },
+}
+
+/// A mapping of at most so many keys is searched, not indexed.
+const FEW_KEYS: usize = 16;
+
+/// The byte where each key of an open mapping first stands.
+#[derive(Default)]
+struct Places {
+    /// As the entries are.
+    in_order: Vec<usize>,
+    /// Of more than [`FEW_KEYS`].
+    by_name: HashMap<String, usize>,
+}
+
+impl Places {
+    fn of(&self, name: &str, entries: &[(Node, Node)]) -> Option<usize> {
+        if entries.len() > FEW_KEYS {
+            return self.by_name.get(name).copied();
+        }
+        let named = entries.iter().position(|(key, _)| key.as_text() == Some(name));
+        named.and_then(|index| self.in_order.get(index).copied())
+    }
+
+    /// Keeps where the last of the entries stands.
+    fn add(&mut self, place: usize, entries: &[(Node, Node)]) {
+        self.in_order.push(place);
+        let not_indexed = match entries.len() {
+            0..=FEW_KEYS => return,
+            len if self.by_name.is_empty() => 0..len,
+            len => len - 1..len,
+        };
+        let names = entries[not_indexed.clone()].iter().map(|(key, _)| key.as_text().unwrap_or_default().to_owned());
+        self.by_name.extend(names.zip(self.in_order[not_indexed].iter().copied()));
+    }
 }
 
 /// A finished node, and the bytes that it takes in the file: an alias's, not those of what it stands for.
@@ -199,7 +243,7 @@ impl<'t> Builder<'t> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.no_tag(tag.is_some(), &place);
-                let open = Open::Mapping { entries: Vec::new(), key: None, seen: HashMap::new() };
+                let open = Open::Mapping { entries: Vec::new(), key: None, places: Places::default() };
                 self.open(open, anchor, &place)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(&place),
@@ -384,23 +428,29 @@ impl<'t> Builder<'t> {
 
     /// An entry of the mapping on top of the stack.
     fn entry(&mut self, key: Node, place: Range<usize>, mut value: Done) {
-        let name = key.as_text().unwrap_or_default().to_owned();
-        let range = key.span.range.clone();
-        let is_merge = name == "<<" && matches!(key.kind, Kind::Scalar { quoted: false, .. });
-        let Some(Frame { open: Open::Mapping { entries, seen, .. }, style, .. }) = self.stack.last_mut() else {
+        let Some(Frame { open: Open::Mapping { entries, places, .. }, style, .. }) = self.stack.last_mut() else {
             return;
         };
         if value.implied {
             value.node.span = key.span.clone();
         }
+        let name = key.as_text().unwrap_or_default();
+        let is_merge = name == "<<" && matches!(key.kind, Kind::Scalar { quoted: false, .. });
         let lone = value.implied && *style == Style::Flow && !has_colon(self.text, place.end);
-        let before = entries.last().map(|(_, value)| value.clone()).filter(|_| lone);
-        let first = *seen.entry(name.clone()).or_insert(place.start);
-        let twice = first != place.start;
-        if !twice && !is_merge {
+        let first = places.of(name, entries);
+        // What is right is most of it, and copies nothing.
+        if first.is_none() && !is_merge && !lone {
             entries.push((key, value.node));
+            places.add(place.start, entries);
+            return;
         }
-        self.judge_key(&name, range, twice.then_some(first), is_merge);
+        let (name, range) = (name.to_owned(), key.span.range.clone());
+        let before = entries.last().map(|(_, value)| value.clone());
+        if first.is_none() && !is_merge {
+            entries.push((key, value.node));
+            places.add(place.start, entries);
+        }
+        self.judge_key(&name, range, first, is_merge);
         if lone {
             self.lone_key(&name, &place, before);
         }

@@ -7,10 +7,10 @@ use crate::source::{Diagnostic, FileId, Span, floor_char_boundary};
 /// Whether every parenthesis that opens is closed.
 pub(super) fn is_balanced(text: &str) -> bool {
     let mut depth = 0_i32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
+    for byte in text.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
             _ => {}
         }
         if depth < 0 {

@@ -83,6 +83,12 @@ pub(super) const CASES: &[Case] = &[
             .max_by(|a, b| key(a).partial_cmp(&key(b)).expect("no NaN is compared").then(place(a).cmp(&place(b))));
         text(last.and_then(|e| e.s.as_deref()))
     }),
+    case("last_i_b", "last(i order by b, s desc, at)", EVENTS, |e| {
+        long(by_several(e, false).and_then(|e| e.i.map(i64::from)))
+    }),
+    case("first_i_b", "first(i order by b, s desc, at)", EVENTS, |e| {
+        long(by_several(e, true).and_then(|e| e.i.map(i64::from)))
+    }),
     case("ratio", "sum(d) / count(d)", OWNED, |e| average(&decimals(e), 2)),
     case("spread", "coalesce(max(cast(i as bigint)), 0) - coalesce(min(i), 0)", OWNED, |e| {
         let ints = ints(e);
@@ -171,6 +177,13 @@ fn place(event: &Event) -> (i32, i64) {
 fn by_time<'e>(events: &[&'e Event], first: bool) -> Option<&'e Event> {
     let mut events: Vec<&Event> = events.iter().copied().filter(|event| event.at.is_some()).collect();
     events.sort_by_key(|event| (event.at, place(event)));
+    if first { events.first().copied() } else { events.last().copied() }
+}
+
+fn by_several<'e>(events: &[&'e Event], first: bool) -> Option<&'e Event> {
+    let whole = |event: &&Event| event.b.is_some() && event.s.is_some() && event.at.is_some();
+    let mut events: Vec<&Event> = events.iter().copied().filter(whole).collect();
+    events.sort_by_key(|event| (event.b, std::cmp::Reverse(event.s.clone()), event.at, place(event)));
     if first { events.first().copied() } else { events.last().copied() }
 }
 

@@ -8,7 +8,7 @@ use headwater_schemas::{Type, ValueRef};
 use super::{Checked, Checker};
 use crate::expr::ast::{Ast, BinaryOp, IsTest};
 use crate::expr::code::{Code, Ty, Typed, each_kind};
-use crate::expr::kind::{Any, Arg, Bool, Dec, Double, Interval, Kind, Long, Span, Text, bound, map2};
+use crate::expr::kind::{Any, Arg, Bool, Ctx, Dec, Double, Eval, Interval, Kind, Long, Span, Text, bound, call, map2};
 use crate::expr::order::{float_order, value_order};
 use crate::expr::{ExprError, cast, decimal, error};
 use crate::source::suggestion;
@@ -324,15 +324,29 @@ pub(super) fn not(arg: Arg<Bool>) -> Arg<Bool> {
 
 /// And, or: left to right, until one decides. What decides goes before what is null; what comes after is not computed.
 fn either(all: Vec<Arg<Bool>>, and: bool) -> Arg<Bool> {
-    match <[Arg<Bool>; 2]>::try_from(all) {
-        Ok([left, right]) => Arg::computed(move |ctx| {
-            let left = left.get(ctx)?;
-            if left == Some(!and) {
+    /// Of two, what decides and where each comes from is settled here, once.
+    fn two<const DECIDES: bool>(
+        left: impl for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<bool> + Send + Sync + 'static,
+        right: impl for<'r, 'a> Fn(&Ctx<'r, 'a>) -> Eval<bool> + Send + Sync + 'static,
+    ) -> Arg<Bool> {
+        Arg::computed(move |ctx| {
+            let left = left(ctx)?;
+            if left == Some(DECIDES) {
                 return Ok(left);
             }
-            let right = right.get(ctx)?;
-            Ok(if right == Some(!and) { right } else { left.and(right) })
-        }),
+            let right = right(ctx)?;
+            Ok(if right == Some(DECIDES) { right } else { left.and(right) })
+        })
+    }
+    match <[Arg<Bool>; 2]>::try_from(all) {
+        Ok([Arg::Computed(left), Arg::Computed(right)]) if and => {
+            two::<false>(move |ctx| call::<Bool>(&left, ctx), move |ctx| call::<Bool>(&right, ctx))
+        }
+        Ok([left, right]) if and => two::<false>(move |ctx| left.get(ctx), move |ctx| right.get(ctx)),
+        Ok([Arg::Computed(left), Arg::Computed(right)]) => {
+            two::<true>(move |ctx| call::<Bool>(&left, ctx), move |ctx| call::<Bool>(&right, ctx))
+        }
+        Ok([left, right]) => two::<true>(move |ctx| left.get(ctx), move |ctx| right.get(ctx)),
         Err(all) => Arg::computed(move |ctx| {
             let mut result = Some(and);
             for one in &all {
@@ -347,15 +361,26 @@ fn either(all: Vec<Arg<Bool>>, and: bool) -> Arg<Bool> {
     }
 }
 
-#[inline]
-fn holds(op: BinaryOp, order: Ordering) -> bool {
-    match op {
-        BinaryOp::Equal => order.is_eq(),
-        BinaryOp::NotEqual => order.is_ne(),
-        BinaryOp::Less => order.is_lt(),
-        BinaryOp::LessOrEqual => order.is_le(),
-        BinaryOp::Greater => order.is_gt(),
-        _ => order.is_ge(),
+/// The orders for which an operator holds: a bit each for less, equal and greater. A shift finds it, where an operator
+/// would be branched on for each row.
+#[derive(Clone, Copy)]
+struct Holds(u8);
+
+impl Holds {
+    fn of(op: BinaryOp) -> Holds {
+        Holds(match op {
+            BinaryOp::Equal => 0b010,
+            BinaryOp::NotEqual => 0b101,
+            BinaryOp::Less => 0b001,
+            BinaryOp::LessOrEqual => 0b011,
+            BinaryOp::Greater => 0b100,
+            _ => 0b110,
+        })
+    }
+
+    #[inline(always)]
+    fn at(self, order: Ordering) -> bool {
+        (self.0 >> (order as i8 + 1)) & 1 == 1
     }
 }
 
@@ -366,7 +391,8 @@ fn ordered<K: Kind>(
     right: Arg<K>,
     order: impl for<'a> Fn(K::Of<'a>, K::Of<'a>) -> Ordering + Send + Sync + 'static,
 ) -> Arg<Bool> {
-    map2(left, right, move |a, b, _| Ok(holds(op, order(a, b))))
+    let holds = Holds::of(op);
+    map2(left, right, move |a, b, _| Ok(holds.at(order(a, b))))
 }
 
 impl Pair {
@@ -468,7 +494,8 @@ fn with_constant(op: BinaryOp, text: Arg<Text>, constant: Box<str>) -> Arg<Bool>
         }),
         (BinaryOp::Equal, text) => Arg::computed(move |ctx| Ok(text.get(ctx)?.map(|text| *text == *constant))),
         (op, text) => {
-            Arg::computed(move |ctx| Ok(text.get(ctx)?.map(|text| holds(op, text.as_bytes().cmp(constant.as_bytes())))))
+            let holds = Holds::of(op);
+            Arg::computed(move |ctx| Ok(text.get(ctx)?.map(|text| holds.at(text.as_bytes().cmp(constant.as_bytes())))))
         }
     }
 }
