@@ -235,7 +235,10 @@ fn of_last_records(choices: &mut Choices, topology: &Topology, topic: usize) -> 
         let typed = exprs::any(choices, &scope, &|_| true);
         let (expr, ty) = typed.map_or((Expr::name(&field.name), field.ty.clone()), |typed| (typed.expr, typed.ty));
         let argument = Argument::Same(expr);
-        (format!("c{place}"), Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: None }))
+        (
+            format!("c{place}"),
+            Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: Vec::new() }),
+        )
     });
     let Feed { aliases, create_when, delete_when } = feed;
     let key = topic_key(topology, topic);
