@@ -1,5 +1,7 @@
 //! Reducers, each over all that contributes to a row at once.
 
+use std::cmp::Ordering;
+
 use num_bigint::BigInt;
 
 use crate::expr::{Mistake, Names};
@@ -22,7 +24,7 @@ pub struct Contribution {
 /// An argument that cannot be computed.
 pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Value, Mistake> {
     let mut values: Vec<Value> = Vec::new();
-    let mut orders: Vec<Value> = Vec::new();
+    let mut places: Vec<Vec<Value>> = Vec::new();
     // What is ordered by its time is in the order of the topics where that is the same.
     let mut contributions: Vec<&Contribution> = contributions.iter().collect();
     contributions.sort_by_key(|contribution| contribution.topic);
@@ -35,10 +37,11 @@ pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Valu
         }
         // `count()` counts whatever there is.
         values.push(argument.map_or(Ok(Value::Boolean(true)), |argument| argument.evaluate(names))?);
-        orders.push(reducer.order.as_ref().map_or(Ok(Value::Null), |order| order.evaluate(names))?);
+        let place = reducer.order.iter().map(|order| order.by.evaluate(names));
+        places.push(place.collect::<Result<_, Mistake>>()?);
     }
-    if reducer.order.is_some() {
-        return Ok(by_order(reducer.kind, values, orders));
+    if !reducer.order.is_empty() {
+        return Ok(by_order(reducer, values, places));
     }
     let nothing = values.iter().all(Value::is_null);
     Ok(match reducer.kind {
@@ -51,12 +54,18 @@ pub fn reduced(reducer: &Reducer, contributions: &[Contribution]) -> Result<Valu
     })
 }
 
-/// The first by the least of the orders, the last by the greatest; among the same, by their place. A null has no order.
-fn by_order(kind: Kind, values: Vec<Value>, orders: Vec<Value>) -> Value {
-    let mut known: Vec<(Value, Value)> = orders.into_iter().zip(values).filter(|(order, _)| !order.is_null()).collect();
-    // Stable: what has the same order stays in its place.
-    known.sort_by(|(a, _), (b, _)| a.compare(b));
-    let found = if kind == Kind::First { known.into_iter().next() } else { known.pop() };
+/// The first by the least of the places, the last by the greatest; at the same place, by their order. A null is no place.
+fn by_order(reducer: &Reducer, values: Vec<Value>, places: Vec<Vec<Value>>) -> Value {
+    let is_known = |(place, _): &(Vec<Value>, Value)| !place.iter().any(Value::is_null);
+    let mut known: Vec<(Vec<Value>, Value)> = places.into_iter().zip(values).filter(is_known).collect();
+    let compare = |a: &[Value], b: &[Value]| {
+        let each = reducer.order.iter().zip(a.iter().zip(b));
+        let mut each = each.map(|(order, (a, b))| if order.desc { b.compare(a) } else { a.compare(b) });
+        each.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    // Stable: what is at the same place stays as it is.
+    known.sort_by(|(a, _), (b, _)| compare(a, b));
+    let found = if reducer.kind == Kind::First { known.into_iter().next() } else { known.pop() };
     found.map_or(Value::Null, |(_, value)| value)
 }
 

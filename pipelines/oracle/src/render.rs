@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::expr::Expr;
 use crate::fold::{Outcome, Row};
-use crate::topology::{Alias, Argument, Column, Field, Record, Reducer, Retain, Topic, Topology, View};
+use crate::topology::{Alias, Argument, Column, Field, Order, Record, Reducer, Retain, Topic, Topology, View};
 use crate::value::{Type, Value, line_fields, place_fields};
 
 /// A path and what stands there.
@@ -223,7 +223,10 @@ fn reducer(topology: &Topology, view: &View, reducer: &Reducer) -> String {
             by_alias.iter().map(argument).collect::<Vec<_>>().join(", ")
         }
     };
-    let order = reducer.order.as_ref().map(|order| format!(" order by {}", order.written(&plain)));
+    let direction = |order: &Order| if order.desc { " desc" } else { "" };
+    let order = |order: &Order| format!("{}{}", order.by.written(&plain), direction(order));
+    let order: Vec<String> = reducer.order.iter().map(order).collect();
+    let order = (!order.is_empty()).then(|| format!(" order by {}", order.join(", ")));
     let filter = reducer.filter.as_ref().map(|filter| format!(" filter (where {})", filter.written(&plain)));
     format!("{name}({before}{argument}{}){}", order.unwrap_or_default(), filter.unwrap_or_default())
 }

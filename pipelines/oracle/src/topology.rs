@@ -108,7 +108,14 @@ pub struct Reducer {
     /// The type of the argument.
     pub ty: Type,
     pub filter: Option<Expr>,
-    pub order: Option<Expr>,
+    /// What it goes by: the first that differs tells, and under `desc` the other way round. Empty: by the order of events.
+    pub order: Vec<Order>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub by: Expr,
+    pub desc: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -268,7 +275,7 @@ impl Reducer {
     }
 
     fn expressions(&self) -> Vec<&Expr> {
-        let mut all: Vec<&Expr> = self.filter.iter().chain(&self.order).collect();
+        let mut all: Vec<&Expr> = self.filter.iter().chain(self.order.iter().map(|order| &order.by)).collect();
         match &self.argument {
             Argument::None => {}
             Argument::Same(expr) => all.push(expr),

@@ -2,7 +2,7 @@
 
 use crate::choice::Choices;
 use crate::expr::{Expr, Operator, TextFunction};
-use crate::topology::{Argument, Column, Field, Kind, Reducer};
+use crate::topology::{Argument, Column, Field, Kind, Order, Reducer};
 use crate::value::{Type, Value, line_fields, place_fields};
 
 use super::exprs::{self, Typed};
@@ -104,7 +104,7 @@ pub(super) fn computed(choices: &mut Choices, part: &mut dyn FnMut(&mut Choices)
 }
 
 fn count() -> Reducer {
-    Reducer { kind: Kind::Count, argument: Argument::None, ty: Type::Long, filter: None, order: None }
+    Reducer { kind: Kind::Count, argument: Argument::None, ty: Type::Long, filter: None, order: Vec::new() }
 }
 
 pub(super) fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize], rows: Rows) -> Reducer {
@@ -114,7 +114,7 @@ pub(super) fn reducer(choices: &mut Choices, scope: &[Field], changing: &[usize]
         return Reducer { filter, ..count() };
     }
     let order = order(choices, scope, kind, rows);
-    if kind.goes_by_order() && rows == Rows::Shared && order.is_none() {
+    if kind.goes_by_order() && rows == Rows::Shared && order.is_empty() {
         return Reducer { filter, ..count() };
     }
     let allowed = |ty: &Type| match kind {
@@ -148,14 +148,26 @@ fn kind(choices: &mut Choices, rows: Rows) -> Kind {
     }
 }
 
-/// By the time that the event carries, or that of its record: on a shared row always, on others at times.
-fn order(choices: &mut Choices, scope: &[Field], kind: Kind, rows: Rows) -> Option<Expr> {
+/// By the time that the event carries, or that of its record, and something else: on a shared row always, on others at times.
+fn order(choices: &mut Choices, scope: &[Field], kind: Kind, rows: Rows) -> Vec<Order> {
     let has = |name: &&str| scope.iter().any(|field| field.name == *name);
     // Offsets are of one partition.
     let offset = (rows == Rows::Owned && has(&"_event")).then_some("_offset");
-    let orders: Vec<&str> = ["at", "_time"].into_iter().filter(has).chain(offset).collect();
-    let may = matches!(kind, Kind::Last | Kind::First) && rows != Rows::Derived && !orders.is_empty();
-    (may && (rows == Rows::Shared || choices.rarely(4))).then(|| Expr::name(choices.one_of(&orders)))
+    let times: Vec<&str> = ["at", "_time"].into_iter().filter(has).chain(offset).collect();
+    let may = matches!(kind, Kind::Last | Kind::First) && rows != Rows::Derived && !times.is_empty();
+    if !may || (rows == Rows::Owned && !choices.rarely(4)) {
+        return Vec::new();
+    }
+    let mut order = vec![Expr::name(choices.one_of(&times))];
+    // An event's name is a constant, and orders nothing.
+    if choices.below(2) == 1
+        && let Some(other) = exprs::leaf(choices, scope, &Type::is_scalar)
+        && other.expr != Expr::name("_event")
+    {
+        order.insert(choices.below(2), other.expr);
+    }
+    // The first goes up.
+    order.into_iter().enumerate().map(|(place, by)| Order { by, desc: place > 0 && choices.below(2) == 1 }).collect()
 }
 
 /// An argument for one alias or another, of one type.

@@ -27,7 +27,7 @@ pub(super) fn any(choices: &mut Choices, scope: &[Field], allowed: &dyn Fn(&Type
 }
 
 /// A field, or a part of one; of two only one is a part.
-fn leaf(choices: &mut Choices, scope: &[Field], allowed: &dyn Fn(&Type) -> bool) -> Option<Typed> {
+pub(super) fn leaf(choices: &mut Choices, scope: &[Field], allowed: &dyn Fn(&Type) -> bool) -> Option<Typed> {
     let is_allowed = |leaves: Vec<Typed>| leaves.into_iter().filter(|leaf| allowed(&leaf.ty)).collect::<Vec<_>>();
     let fields = scope.iter().map(|field| Typed { expr: Expr::name(&field.name), ty: field.ty.clone() });
     let parts = is_allowed(scope.iter().flat_map(parts).collect());

@@ -122,7 +122,7 @@ fn of_one_topic(choices: &mut Choices, topology: &Topology, feed: &Feed, topic: 
                 argument: each(&Expr::name(&known.name)),
                 ty: known.ty.clone(),
                 kind: Kind::Count,
-                order: None,
+                order: Vec::new(),
                 ..found
             }
         }

@@ -49,12 +49,13 @@ const OF_VIEWS: [&str; 27] = [
 const OF_TOPICS: [&str; 5] = ["a key of two fields", "deduplicate", "compacted", "an older name", "ignored"];
 
 /// What is written in expressions.
-const WRITTEN: [&str; 35] = [
+const WRITTEN: [&str; 36] = [
     "_event",
     "_key",
     "_time",
     "order by _time",
     "order by _offset",
+    "_time desc)",
     "_header['x']",
     "m['x']",
     "r.city",
@@ -112,7 +113,7 @@ fn of_reducer(reducer: &Reducer) -> Vec<String> {
     let distinct = before.starts_with("distinct");
     let name = if distinct { format!("{name}({before}") } else { name.to_owned() };
     let mut forms = vec![name];
-    forms.extend(reducer.order.as_ref().map(|_| "order by".to_owned()));
+    forms.extend(reducer.order.first().map(|_| "order by".to_owned()));
     forms.extend(reducer.filter.as_ref().map(|_| "filter".to_owned()));
     forms.extend(matches!(reducer.argument, Argument::Each(_)).then(|| "an argument each".to_owned()));
     forms

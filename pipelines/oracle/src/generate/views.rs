@@ -151,15 +151,16 @@ fn alias(choices: &mut Choices, topology: &Topology, topic: usize, place: usize,
     let fields = topology.fields(event);
     let arrays = arrays(fields);
     let each = (!arrays.is_empty() && choices.below(2) == 0).then(|| choices.one_of(&arrays).name.clone());
-    let own = own_names(topology, event, each.as_deref());
-    let filter = choices.rarely(3).then(|| exprs::condition(choices, &own)).flatten();
+    let plain = Alias { each, ..listed(event) };
+    let filter = choices.rarely(3).then(|| exprs::condition(choices, &names(topology, &plain))).flatten();
+    let own = own_names(topology, event, plain.each.as_deref());
     let is_key = |field: &Field| topology.topics[topic].key.contains(field);
     let texts: Vec<&Field> = own.iter().filter(|field| field.ty == Type::Text && !is_key(field)).collect();
     let renames = match rename && !texts.is_empty() {
         true => vec![("who".to_owned(), choices.one_of(&texts).name.clone())],
         false => Vec::new(),
     };
-    Alias { name: Some(format!("a{place}")), event, renames, filter, each }
+    Alias { name: Some(format!("a{place}")), renames, filter, ..plain }
 }
 
 pub(super) fn topic_key(topology: &Topology, topic: usize) -> Vec<(String, Expr)> {
@@ -234,7 +235,10 @@ fn of_last_records(choices: &mut Choices, topology: &Topology, topic: usize) -> 
         let typed = exprs::any(choices, &scope, &|_| true);
         let (expr, ty) = typed.map_or((Expr::name(&field.name), field.ty.clone()), |typed| (typed.expr, typed.ty));
         let argument = Argument::Same(expr);
-        (format!("c{place}"), Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: None }))
+        (
+            format!("c{place}"),
+            Column::Reducer(Reducer { kind: Kind::Last, argument, ty, filter: None, order: Vec::new() }),
+        )
     });
     let Feed { aliases, create_when, delete_when } = feed;
     let key = topic_key(topology, topic);

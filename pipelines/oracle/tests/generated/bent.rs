@@ -6,13 +6,17 @@ use headwater_oracle::{Log, Topology, Value};
 
 pub(crate) type Bent = fn(&mut Topology, &mut Log);
 
-pub(crate) const WRONG: [(&str, Bent); 29] = [
+pub(crate) const WRONG: [(&str, Bent); 31] = [
     ("min as max", |topology, _| swap(topology, Kind::Least, Kind::Greatest)),
     ("first as last", |topology, _| swap(topology, Kind::First, Kind::Last)),
     ("count of distinct as count", |topology, _| swap(topology, Kind::Distinct, Kind::Count)),
     ("a set as a list", |topology, _| swap(topology, Kind::Set, Kind::List)),
     ("no filter", |topology, _| reducers(topology, |reducer| reducer.filter = None)),
-    ("no order by", |topology, _| reducers(topology, |reducer| reducer.order = None)),
+    ("no order by", |topology, _| reducers(topology, |reducer| reducer.order.clear())),
+    ("order by the first alone", |topology, _| reducers(topology, |reducer| reducer.order.truncate(1))),
+    ("no desc", |topology, _| {
+        reducers(topology, |reducer| reducer.order.iter_mut().for_each(|order| order.desc = false));
+    }),
     ("a population for a sample", |topology, _| {
         reducers(topology, |reducer| {
             if let Kind::Deviation { sample, .. } = &mut reducer.kind {
@@ -163,7 +167,7 @@ fn swap(topology: &mut Topology, from: Kind, to: Kind) {
 fn exprs(topology: &mut Topology, change: impl Fn(&mut Expr)) {
     let change = |expr: &mut Expr| within(expr, &change);
     reducers(topology, |reducer| {
-        reducer.filter.iter_mut().chain(&mut reducer.order).for_each(change);
+        reducer.filter.iter_mut().chain(reducer.order.iter_mut().map(|order| &mut order.by)).for_each(change);
         match &mut reducer.argument {
             Argument::None => {}
             Argument::Same(expr) => change(expr),
