@@ -33,6 +33,7 @@ impl Bench {
             for (event, e) in plan.topic.events.iter().enumerate() {
                 decoder.learn(topic, headwater_schemas::wire::SchemaId(event as u32 + 1), &e.schema);
             }
+            decoder.learn_keys(topic, headwater_schemas::KeyCodec::offline(&plan.topic));
         }
         Self { topology: topology.clone(), decoder, mutation }
     }
