@@ -25,7 +25,7 @@ struct State {
 #[derive(Debug)]
 enum Known {
     Event(Arc<Schema>),
-    Key(KeySchema),
+    Key(Arc<KeySchema>),
 }
 
 impl Known {
@@ -67,7 +67,7 @@ impl Memory {
 
     pub(super) fn register_key(&self, subject: &str, schema: &KeySchema) -> Result<(), RegistryError> {
         let mut state = self.state();
-        let id = state.id(Known::Key(schema.clone()));
+        let id = state.id(Known::Key(Arc::new(schema.clone())));
         state.keys.entry(subject.to_owned()).or_insert_with(|| First { id, text: schema.text.clone() });
         Ok(())
     }
