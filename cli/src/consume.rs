@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use clap::Args;
 use futures::future::select_all;
 use headwater_log::{Log, LogError, Offset, Partition, Record};
+use headwater_schemas::KeyCodec;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -12,7 +13,7 @@ use crate::environment::Environment;
 use crate::failure::{Answer, Failure};
 use crate::interrupt;
 use crate::output::{Output, note};
-use crate::records::{Parts, Reader};
+use crate::records::{Parts, Reader, key_text};
 
 /// Records and bytes of a partition that are read at once.
 const READ_RECORDS: usize = 500;
@@ -85,9 +86,12 @@ struct Lane {
 
 struct Reading<'a> {
     command: &'a Consume,
+    environment: &'a Environment,
     log: &'a Log,
     lanes: Vec<Lane>,
     reader: Reader,
+    /// How keys are written, once that is known.
+    keys: Option<KeyCodec>,
     out: Output,
     printed: u64,
 }
@@ -103,7 +107,9 @@ impl Consume {
         let lanes = self.lanes(&environment.log).await?;
         let mut reading = Reading {
             command: self,
+            environment: &environment,
             log: &environment.log,
+            keys: None,
             lanes,
             reader: Reader::new(environment.registry.clone()),
             // Lines of JSON either way: a person and a program see the same.
@@ -202,8 +208,12 @@ impl Reading<'_> {
     }
 
     async fn print(&mut self, lane: usize, record: &Record) -> Result<(), Failure> {
+        if self.keys.is_none() && record.key.is_some() {
+            self.keys = self.environment.known_keys(&self.command.topic).await;
+        }
+        let key = record.key.as_deref().and_then(|key| key_text(self.keys.as_ref(), key));
         if let Some(wanted) = &self.command.key
-            && record.key.as_deref() != Some(wanted.as_bytes())
+            && key.as_deref() != Some(wanted.as_str())
         {
             return Ok(());
         }
@@ -212,6 +222,7 @@ impl Reading<'_> {
             offset: record.offset.0,
             timestamp_ms: record.timestamp_ms,
             key: record.key.as_deref(),
+            keys: self.keys.as_ref(),
             payload: record.payload.as_deref(),
             headers: record.headers.iter().map(|header| (header.name.as_str(), &*header.value)).collect(),
         };

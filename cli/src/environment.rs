@@ -12,7 +12,8 @@ use headwater_engine::project::Project;
 use headwater_http::Keys;
 use headwater_log::{Log, LogError, TopicSpec};
 use headwater_runner::DeployError;
-use headwater_schemas::registry::Registry;
+use headwater_schemas::KeyCodec;
+use headwater_schemas::registry::{Registry, RegistryError};
 use headwater_schemas::topic::Topic;
 use headwater_views::Store;
 
@@ -68,7 +69,7 @@ impl Environment {
         })
     }
 
-    /// Creates the declared topics in the log and registers their events' schemas.
+    /// Creates the declared topics in the log and registers the schemas of their events, and of keys in Avro.
     pub(crate) async fn declare(&self) -> Result<(), Failure> {
         for topic in &self.project.topics {
             self.declare_topic(topic).await?;
@@ -99,7 +100,30 @@ impl Environment {
                     .mend("A new version must be able to read every older one: give added fields a default.")
             })?;
         }
-        Ok(())
+        self.keys_of(topic).await.map(drop)
+    }
+
+    /// How a topic's message keys are written. Their schema is registered, if they are in Avro and nobody has yet.
+    pub(crate) async fn keys_of(&self, topic: &Topic) -> Result<KeyCodec, Failure> {
+        self.registry.key_codec(topic).await.map_err(|error| {
+            let failure = Failure::because(format!("keys of the topic {} cannot be written as declared", topic.name), &error);
+            match error {
+                RegistryError::OtherKey { .. } => failure.mend(format!(
+                    "Declare the key with the types, names and order that version 1 of {} has; or write to a topic of another name.",
+                    topic.key_subject()
+                )),
+                RegistryError::NoFirstKey { .. } => failure.mend(
+                    "Restore version 1 in the registry. If no record has its id, delete the subject for good: the next start registers it anew.",
+                ),
+                _ => failure,
+            }
+        })
+    }
+
+    /// How keys of a topic are read by people, as far as that is known without registering anything.
+    pub(crate) async fn known_keys(&self, topic: &str) -> Option<KeyCodec> {
+        let topic = self.project.topics.iter().find(|declared| declared.name == topic)?;
+        self.registry.known_key_codec(topic).await.ok().flatten()
     }
 
     /// The topologies, each deployed as declared. Where another declaration is deployed, the difference is named and

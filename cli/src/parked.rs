@@ -1,6 +1,10 @@
 //! `headwater parked`: the records that could not be applied, why, and what waits behind them.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use clap::{Args, Subcommand};
+use headwater_schemas::KeyCodec;
 use headwater_views::{Parked as ParkedEntry, ParkedFilter};
 use serde_json::{Map, Value as Json};
 
@@ -8,7 +12,7 @@ use crate::context::Context;
 use crate::environment::{Deployed, Environment};
 use crate::failure::{Answer, Failure};
 use crate::output::{counted, printable};
-use crate::records::{Parts, Reader, time_text};
+use crate::records::{self, Parts, Reader, time_text};
 
 /// See the records that could not be applied, and what waits behind them
 #[derive(Debug, Args)]
@@ -99,28 +103,29 @@ impl Parked {
 
 impl List {
     async fn run(&self, context: &Context, environment: &Environment) -> Result<Answer, Failure> {
-        let filter = ParkedFilter {
-            topic: self.topic.clone(),
-            key: self.key.clone().map(|key| key.into_bytes().into()),
-            heads_only: !self.all,
-            ..ParkedFilter::default()
-        };
+        let keys = KeysByTopic::of(environment).await;
+        let filter = ParkedFilter { topic: self.topic.clone(), heads_only: !self.all, ..ParkedFilter::default() };
         let mut reader = Reader::new(environment.registry.clone());
         let mut out = context.output();
         let mut rows = Vec::new();
         for deployed in chosen(environment, self.topology.as_deref()).await? {
-            let entries = parked(&deployed, &filter, self.limit.saturating_sub(rows.len())).await?;
+            let mut entries = Vec::new();
+            for key in keys.written(self.key.as_deref()) {
+                let filter = ParkedFilter { key, ..filter.clone() };
+                entries
+                    .extend(parked(&deployed, &filter, self.limit.saturating_sub(rows.len() + entries.len())).await?);
+            }
             let waiting = waiting(&deployed).await?;
             for entry in entries {
                 let behind = waiting(&entry);
                 if context.json {
-                    out.value(&described(&mut reader, &deployed, &entry, behind).await?)?;
+                    out.value(&described(&mut reader, &keys, &deployed, &entry, behind).await?)?;
                 }
-                let key = entry.record.key.as_deref().map(String::from_utf8_lossy);
+                let key = entry.record.key.as_deref().map(|key| keys.shown(&entry.record.topic, key));
                 rows.push(vec![
                     deployed.topology.name.clone(),
                     place_of(&entry),
-                    key.map_or_else(|| "(none)".to_owned(), |key| key.into_owned()),
+                    key.unwrap_or_else(|| "(none)".to_owned()),
                     behind.to_string(),
                     entry.record.reason.clone(),
                 ]);
@@ -140,6 +145,7 @@ impl List {
 
 impl Show {
     async fn run(&self, context: &Context, environment: &Environment) -> Result<Answer, Failure> {
+        let keys = KeysByTopic::of(environment).await;
         let mut reader = Reader::new(environment.registry.clone());
         let mut out = context.output();
         let mut found = false;
@@ -163,7 +169,7 @@ impl Show {
             };
             found = true;
             let behind = waiting(&deployed).await?(&entry);
-            let whole = described(&mut reader, &deployed, &entry, behind).await?;
+            let whole = described(&mut reader, &keys, &deployed, &entry, behind).await?;
             if context.json {
                 out.value(&whole)?;
             } else {
@@ -228,8 +234,42 @@ fn place_of(entry: &ParkedEntry) -> String {
     format!("{}/{}/{}", entry.record.topic, entry.record.partition, entry.record.offset)
 }
 
+/// How keys are written, by topic, as far as that is known.
+struct KeysByTopic(Vec<(String, KeyCodec)>);
+
+impl KeysByTopic {
+    async fn of(environment: &Environment) -> Self {
+        let mut known = Vec::new();
+        for topic in &environment.project.topics {
+            known.extend(environment.known_keys(&topic.name).await.map(|keys| (topic.name.clone(), keys)));
+        }
+        Self(known)
+    }
+
+    fn get(&self, topic: &str) -> Option<&KeyCodec> {
+        self.0.iter().find(|(name, _)| name == topic).map(|(_, keys)| keys)
+    }
+
+    /// A key as it is shown: bytes that nobody can read are escaped.
+    fn shown(&self, topic: &str, key: &[u8]) -> String {
+        let text = records::key_text(self.get(topic), key);
+        text.map_or_else(|| key.escape_ascii().to_string(), Cow::into_owned)
+    }
+
+    /// The bytes that a key may be, as topics write it: None alone where none is asked for.
+    fn written(&self, key: Option<&str>) -> Vec<Option<Bytes>> {
+        let Some(key) = key else { return vec![None] };
+        let mut written = vec![key.as_bytes().to_vec()];
+        written.extend(self.0.iter().filter_map(|(_, keys)| keys.of_text(key).ok()));
+        written.sort_unstable();
+        written.dedup();
+        written.into_iter().map(|key| Some(key.into())).collect()
+    }
+}
+
 async fn described(
     reader: &mut Reader,
+    keys: &KeysByTopic,
     deployed: &Deployed,
     entry: &ParkedEntry,
     behind: u64,
@@ -240,6 +280,7 @@ async fn described(
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,
         key: record.key.as_deref(),
+        keys: keys.get(&record.topic),
         payload: record.payload.as_deref(),
         headers: record.headers.iter().map(|(name, value)| (name.as_str(), &**value)).collect(),
     };

@@ -7,6 +7,7 @@ use headwater_engine::declare::TOMBSTONE;
 use headwater_log::{Header, NewRecord};
 use headwater_schemas::topic::{Event, Topic};
 use headwater_schemas::wire::SchemaId;
+use headwater_schemas::{KeyCodec, KeyProblem};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value as Json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -18,7 +19,7 @@ use crate::environment::Environment;
 use crate::failure::{Answer, Failure};
 use crate::interrupt;
 use crate::output::{counted, note, printable, watched};
-use crate::records::{self, Beside};
+use crate::records::{self, Beside, SaidKey};
 
 /// Lines and bytes that are checked, then written, at once.
 const BATCH_LINES: usize = 1_000;
@@ -70,6 +71,7 @@ struct Producing<'a> {
     topic: Arc<Topic>,
     /// By the topic's events.
     ids: Vec<SchemaId>,
+    keys: KeyCodec,
     bar: ProgressBar,
     line: u64,
     records: u64,
@@ -100,11 +102,13 @@ impl Produce {
             let id = environment.registry.register(&topic.subject(event), &event.schema).await;
             ids.push(id.map_err(|error| Failure::because("the registry does not answer", &error))?);
         }
+        let keys = environment.keys_of(&topic).await?;
         let mut producing = Producing {
             command: self,
             environment: &environment,
             topic,
             ids,
+            keys,
             bar: bar(),
             line: 0,
             records: 0,
@@ -209,17 +213,14 @@ impl Producing<'_> {
         };
         let event: &Event = &self.topic.events[index];
         let (value, payload) = records::payload(&event.schema, self.ids[index], &fields)?;
-        let own = self.topic.message_key(event, &value);
-        let key = match beside.key {
-            // What its workers would park as misrouted, and what follows it on the key with it.
-            Some(key) if key.as_deref() != Some(own.as_slice()) => {
-                let (own, fields) = (String::from_utf8_lossy(&own), self.topic.key.join(", "));
-                return Err(vec![format!("_key: expected {}, which {fields} says; or leave it out", printable(&own))]);
-            }
-            _ => Some(own),
-        };
+        let own = self.keys.of_record(event, &value);
+        // What its workers would park as misrouted, and what follows it on the key with it.
+        if beside.key.is_some_and(|said| !self.says(&said, &own)) {
+            let fields = self.topic.key.join(", ");
+            return Err(vec![format!("_key: expected {}, which {fields} says; or leave it out", self.shown(&own))]);
+        }
         Ok(NewRecord {
-            key: key.map(Into::into),
+            key: Some(own.into()),
             payload: Some(payload.into()),
             headers: with_own(beside.headers, &event.schema.record.name),
             timestamp_ms: beside.timestamp_ms,
@@ -229,23 +230,43 @@ impl Producing<'_> {
 
     /// A record without a value: of the key that the line's fields say, or, as `consume` prints it, `_key`.
     fn tombstone(&self, beside: Beside, fields: Map<String, Json>) -> Result<NewRecord, Vec<String>> {
+        let problem = |problem: KeyProblem| vec![format!("_key: {problem}")];
         let key = match beside.key {
-            Some(Some(key)) if fields.is_empty() => {
-                self.topic.read_key(&key).map_err(|problem| vec![format!("_key: {problem}")])?;
+            Some(SaidKey::Text(text)) if fields.is_empty() => {
+                let key = self.keys.of_text(&text).map_err(problem)?;
+                self.keys.read(&key).map_err(problem)?;
                 key
             }
-            Some(None) => return Err(vec!["_key: a record without a value has nothing but its key".to_owned()]),
+            Some(SaidKey::Bytes(key)) if fields.is_empty() => {
+                self.keys.read(&key).map_err(problem)?;
+                key
+            }
+            Some(SaidKey::None) => {
+                return Err(vec!["_key: a record without a value has nothing but its key".to_owned()]);
+            }
             said => {
-                let own = self.topic.key_of(&Json::Object(fields))?;
-                if said.flatten().is_some_and(|key| key != own) {
-                    let own = String::from_utf8_lossy(&own);
-                    return Err(vec![format!("_key: expected {}, or leave it out", printable(&own))]);
+                let own = self.keys.of_json(&Json::Object(fields))?;
+                if said.is_some_and(|said| !self.says(&said, &own)) {
+                    return Err(vec![format!("_key: expected {}, or leave it out", self.shown(&own))]);
                 }
                 own
             }
         };
         let (key, headers) = (Some(key.into()), with_own(beside.headers, TOMBSTONE));
         Ok(NewRecord { key, payload: None, headers, timestamp_ms: beside.timestamp_ms, partition: None })
+    }
+
+    /// Whether what a line says of its key is this key.
+    fn says(&self, said: &SaidKey, own: &[u8]) -> bool {
+        match said {
+            SaidKey::None => false,
+            SaidKey::Bytes(key) => key == own,
+            SaidKey::Text(text) => self.keys.text(own).is_some_and(|own| own == *text),
+        }
+    }
+
+    fn shown(&self, key: &[u8]) -> String {
+        printable(&self.keys.text(key).unwrap_or_default())
     }
 
     async fn write(&mut self, batch: Batch) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 //! `{"_event": "UserRegistered", "_partition": 3, "_offset": 17, "_time": "2026-01-01T00:00:00Z", "_key": "ann", …}`.
 //! What one prints the other takes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use headwater_log::Header;
 use headwater_schemas::plan::DecodePlan;
 use headwater_schemas::registry::{Registry, RegistryError};
-use headwater_schemas::{Schema, Value, json, wire};
+use headwater_schemas::{KeyCodec, Schema, Value, json, wire};
 use serde_json::{Map, Value as Json};
 
 use crate::failure::Failure;
@@ -49,6 +50,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: i64,
     pub(crate) key: Option<&'a [u8]>,
+    /// How keys of its topic are written, where that is known.
+    pub(crate) keys: Option<&'a KeyCodec>,
     pub(crate) payload: Option<&'a [u8]>,
     pub(crate) headers: Vec<(&'a str, &'a [u8])>,
 }
@@ -65,7 +68,7 @@ impl Reader {
             Err(error) => return Ok(Read::Malformed(error.to_string())),
         };
         let Some(writer) = self.writer(id).await? else {
-            return Ok(Read::Malformed(format!("the registry has no schema {}", id.0)));
+            return Ok(Read::Malformed(format!("the registry has no schema {} of a record", id.0)));
         };
         self.bump.reset();
         match writer.plan.decode(body, &self.bump) {
@@ -91,7 +94,7 @@ impl Reader {
                 })?;
                 Some(Arc::new(Writer { schema, plan }))
             }
-            Err(RegistryError::UnknownId(_)) => None,
+            Err(RegistryError::UnknownId(_) | RegistryError::NoRecord { .. }) => None,
             Err(error) => return Err(Failure::because("the registry does not answer", &error)),
         };
         self.known.insert(id.0, found.clone());
@@ -111,12 +114,10 @@ impl Reader {
         line.insert("_partition".into(), parts.partition.into());
         line.insert("_offset".into(), parts.offset.into());
         line.insert("_time".into(), time_text(parts.timestamp_ms).into());
-        match parts.key.map(std::str::from_utf8) {
+        match parts.key.map(|key| key_text(parts.keys, key).ok_or(key)) {
             None => drop(line.insert("_key".into(), Json::Null)),
             Some(Ok(key)) => drop(line.insert("_key".into(), key.into())),
-            Some(Err(_)) => {
-                line.insert("_key_base64".into(), BASE64_STANDARD.encode(parts.key.unwrap_or_default()).into());
-            }
+            Some(Err(key)) => drop(line.insert("_key_base64".into(), BASE64_STANDARD.encode(key).into())),
         }
         if !parts.headers.is_empty() {
             let headers = parts.headers.iter();
@@ -139,10 +140,26 @@ impl Reader {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Beside {
     pub(crate) event: Option<String>,
-    /// Some(None): no key.
-    pub(crate) key: Option<Option<Vec<u8>>>,
+    pub(crate) key: Option<SaidKey>,
     pub(crate) timestamp_ms: Option<i64>,
     pub(crate) headers: Vec<Header>,
+}
+
+/// The message key that a line says.
+#[derive(Debug, PartialEq)]
+pub(crate) enum SaidKey {
+    None,
+    /// As people read it.
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// A message key as people read it. None where it cannot be read so, and is to be shown as bytes.
+pub(crate) fn key_text<'k>(keys: Option<&KeyCodec>, key: &'k [u8]) -> Option<Cow<'k, str>> {
+    match keys {
+        Some(keys) => keys.text(key),
+        None => std::str::from_utf8(key).ok().map(Cow::Borrowed),
+    }
 }
 
 /// Takes what begins with `_` out of a line; every problem at once.
@@ -154,10 +171,10 @@ pub(crate) fn beside(line: &mut Map<String, Json>) -> Result<Beside, Vec<String>
         let Some(value) = line.shift_remove(&name) else { continue };
         match (name.as_str(), value) {
             ("_event", Json::String(event)) => beside.event = Some(event),
-            ("_key", Json::Null) => beside.key = Some(None),
-            ("_key", Json::String(key)) => beside.key = Some(Some(key.into_bytes())),
+            ("_key", Json::Null) => beside.key = Some(SaidKey::None),
+            ("_key", Json::String(key)) => beside.key = Some(SaidKey::Text(key)),
             ("_key_base64", Json::String(key)) => match BASE64_STANDARD.decode(key) {
-                Ok(key) => beside.key = Some(Some(key)),
+                Ok(key) => beside.key = Some(SaidKey::Bytes(key)),
                 Err(_) => problems.push("_key_base64: expected base64".to_owned()),
             },
             ("_time", Json::String(time)) => match DateTime::parse_from_rfc3339(&time) {
@@ -219,12 +236,15 @@ mod tests {
     fn what_stands_beside_an_event_is_taken_or_named() {
         let cases = [
             (r#"{"a": 1}"#, Ok(Beside::default())),
-            (r#"{"_key": null, "_partition": 3, "_offset": 9}"#, Ok(Beside { key: Some(None), ..Beside::default() })),
+            (
+                r#"{"_key": null, "_partition": 3, "_offset": 9}"#,
+                Ok(Beside { key: Some(SaidKey::None), ..Beside::default() }),
+            ),
             (
                 r#"{"_event": "E", "_key": "k", "_time": "1970-01-01T00:00:01Z"}"#,
                 Ok(Beside {
                     event: Some("E".into()),
-                    key: Some(Some(b"k".to_vec())),
+                    key: Some(SaidKey::Text("k".into())),
                     timestamp_ms: Some(1000),
                     headers: Vec::new(),
                 }),

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use headwater_engine::project::Project;
 use headwater_schemas::registry::{Registry, RegistryError, Version};
 use headwater_schemas::topic::{Event, Topic};
+use headwater_schemas::{KeyFormat, SchemaId};
 use serde_json::json;
 
 use crate::context::Context;
@@ -43,10 +44,19 @@ struct Which {
     topic: Option<String>,
 }
 
+/// What is declared under a subject.
+#[derive(Clone, Copy)]
+enum Declared<'p> {
+    Event(&'p Event),
+    /// Of a topic whose keys are in Avro: its key, and the id that is pinned.
+    Key(&'p Topic, Option<SchemaId>),
+}
+
 /// What the registry says of one declared schema.
 struct Compared<'p> {
-    event: &'p Event,
+    declared: Declared<'p>,
     subject: String,
+    /// Of an event.
     versions: Vec<Version>,
     verdict: Result<(), RegistryError>,
 }
@@ -105,7 +115,16 @@ async fn compare<'p>(registry: &Registry, topics: Vec<&'p Topic>) -> Result<Vec<
                 Err(error) => return Err(cannot_ask(&error)),
                 Ok(()) => Ok(()),
             };
-            all.push(Compared { event, subject, versions, verdict });
+            all.push(Compared { declared: Declared::Event(event), subject, versions, verdict });
+        }
+        if let KeyFormat::Avro(_) = topic.key_format {
+            let (id, verdict) = match registry.known_key_codec(topic).await {
+                Ok(keys) => (keys.and_then(|keys| keys.id()), Ok(())),
+                Err(error @ (RegistryError::OtherKey { .. } | RegistryError::NoFirstKey { .. })) => (None, Err(error)),
+                Err(error) => return Err(cannot_ask(&error)),
+            };
+            let declared = Declared::Key(topic, id);
+            all.push(Compared { declared, subject: topic.key_subject(), versions: Vec::new(), verdict });
         }
     }
     Ok(all)
@@ -116,8 +135,16 @@ fn cannot_ask(error: &RegistryError) -> Failure {
 }
 
 impl Compared<'_> {
-    fn registered(&self) -> Option<&Version> {
-        self.versions.iter().find(|version| version.schema.fingerprint == self.event.schema.fingerprint)
+    /// Its version and id.
+    fn registered(&self) -> Option<(u32, SchemaId)> {
+        match self.declared {
+            Declared::Event(event) => {
+                let mut versions = self.versions.iter();
+                let same = versions.find(|version| version.schema.fingerprint == event.schema.fingerprint);
+                same.map(|version| (version.version, version.id))
+            }
+            Declared::Key(_, id) => id.map(|id| (1, id)),
+        }
     }
 
     fn state(&self) -> &'static str {
@@ -138,7 +165,8 @@ impl Compared<'_> {
             };
             schema.record.fields.iter().map(line).collect()
         };
-        let declared = fields(&self.event.schema);
+        let Declared::Event(event) = self.declared else { return Vec::new() };
+        let declared = fields(&event.schema);
         let newest = self.versions.last().map(|version| fields(&version.schema)).unwrap_or_default();
         let gone = newest.iter().filter(|line| !declared.contains(line)).map(|line| format!("- {line}"));
         let added = declared.iter().filter(|line| !newest.contains(line)).map(|line| format!("+ {line}"));
@@ -152,12 +180,12 @@ impl Compared<'_> {
             let registered = self.registered();
             return out.value(&json!({
                 "subject": self.subject, "state": self.state(), "versions": self.versions.len(),
-                "id": registered.map(|version| version.id.0), "version": registered.map(|version| version.version),
+                "id": registered.map(|(_, id)| id.0), "version": registered.map(|(version, _)| version),
                 "reason": reason, "changes": changes,
             }));
         }
         let known = match self.registered() {
-            Some(version) => format!(" as version {} (id {})", version.version, version.id),
+            Some((version, id)) => format!(" as version {version} (id {id})"),
             None if self.versions.is_empty() => String::new(),
             None => format!(", after {}", counted(self.versions.len(), "version")),
         };
@@ -170,9 +198,14 @@ impl Compared<'_> {
 
     async fn publish(&self, registry: &Registry, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let was = self.registered().is_some();
-        let id = registry.register(&self.subject, &self.event.schema).await.map_err(|error| {
-            Failure::because(format!("the schema of {} cannot be registered", self.event.name), &error)
-        })?;
+        let (name, id) = match self.declared {
+            Declared::Event(event) => {
+                (event.name.as_str(), registry.register(&self.subject, &event.schema).await.map(Some))
+            }
+            Declared::Key(topic, _) => (self.subject.as_str(), registry.key_codec(topic).await.map(|keys| keys.id())),
+        };
+        let id = id.map_err(|error| Failure::because(format!("the schema of {name} cannot be registered"), &error))?;
+        let id = id.unwrap_or(SchemaId(0));
         let state = if was { "was registered" } else { "registered" };
         if context.json {
             return out.value(&json!({ "subject": self.subject, "id": id.0, "state": state }));

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use crate::flight::Place;
+use crate::key::MessageKey;
 
 /// An answer, as it is sent and as it is kept for whoever repeats the request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +25,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// `path` is that of the request, for where there is no other place to look.
-    pub(crate) fn new(command: &Command, record: &Value, event_id: Uuid, key: &str, place: Place, path: &str) -> Self {
+    pub(crate) fn new(
+        command: &Command,
+        record: &Value,
+        event_id: Uuid,
+        key: &MessageKey,
+        place: Place,
+        path: &str,
+    ) -> Self {
         let topic = TopicKey::new(*place.topic_id.as_bytes(), &command.topic.name);
         let position = PositionToken::written(topic, place.partition, place.offset, Some(key.as_bytes())).to_string();
         let mut body = Map::new();

@@ -21,13 +21,14 @@ use headwater_http::etag::IfMatch;
 use headwater_http::wait::After;
 use headwater_http::{Caller, Problem};
 use headwater_schemas::Value;
-use headwater_schemas::topic::write_key;
+use headwater_schemas::key::write_key;
 use headwater_views::Store;
 
 use crate::answer::Answer;
 use crate::claims::ClaimKey;
 use crate::flight::{Flight, Flights, Place, Trail, Unwritten, busy};
 use crate::given::Given;
+use crate::key::MessageKey;
 use crate::promise::{Opened, Repeatable, Ticket};
 use crate::queue::Front;
 use crate::reads::Reads;
@@ -67,7 +68,7 @@ struct Run<'a> {
     flights: &'a Flights,
     /// The views that the command looks at, if it looks at any.
     reads: Option<Reads<'a>>,
-    key: &'a str,
+    key: &'a MessageKey,
     trail: &'a Trail,
     deadline: Instant,
 }
@@ -102,9 +103,10 @@ impl Attempt {
     }
 
     /// The event's message key.
-    pub(crate) fn key(&self) -> Result<String, Problem> {
-        let key = self.command().message_key(&self.facts(None)).map_err(Problem::invalid_fields)?;
-        String::from_utf8(key).map_err(Problem::internal)
+    pub(crate) async fn key(&self) -> Result<MessageKey, Problem> {
+        let keys = self.endpoint.keys(&self.server).await?;
+        let key = self.command().message_key(keys, &self.facts(None)).map_err(Problem::invalid_fields)?;
+        Ok(MessageKey(key.into()))
     }
 
     /// Which claim decides whether the event is written.
@@ -121,7 +123,7 @@ impl Attempt {
         if !self.command().reads_row() {
             return Ok(());
         }
-        let key = self.key()?;
+        let key = self.key().await?;
         let run = self.at_hand(&key, trail).await?;
         let turn = Turn::read(run.store, run.flights, &run.turn_key(), run.deadline).await?;
         let row = run.row(&turn).await?;
@@ -129,7 +131,7 @@ impl Attempt {
     }
 
     /// Where the event may come to stand.
-    pub(crate) async fn trail(&self, key: &str) -> Result<Trail, Problem> {
+    pub(crate) async fn trail(&self, key: &MessageKey) -> Result<Trail, Problem> {
         let command = self.command();
         let claims = command.takes_turns || command.unique.is_some() || self.repeatable.is_some();
         match claims || command.takes_upload() {
@@ -139,7 +141,7 @@ impl Attempt {
         }
     }
 
-    async fn at_hand<'a>(&'a self, key: &'a str, trail: &'a Trail) -> Result<Run<'a>, Problem> {
+    async fn at_hand<'a>(&'a self, key: &'a MessageKey, trail: &'a Trail) -> Result<Run<'a>, Problem> {
         let store = &self.endpoint.store;
         let command = self.command();
         let looks = command.reads_row() || command.unique.is_some();
@@ -154,7 +156,7 @@ impl Attempt {
 
     /// Takes what has to be taken, decides, and writes the event.
     pub(crate) async fn run(&self) -> Result<Landed, Unwritten> {
-        let key = self.key()?;
+        let key = self.key().await?;
         let trail = self.trail(&key).await?;
         let run = self.at_hand(&key, &trail).await?;
         let settings = &self.server.api.settings;
@@ -325,7 +327,9 @@ impl<'a> Run<'a> {
         let command = self.attempt.command();
         let record = command.record_of(&self.attempt.facts(row)).map_err(Problem::invalid_fields)?;
         let payload = self.attempt.endpoint.encode(&self.attempt.server, &record).await?;
-        let flight = self.attempt.envelope.flight(command, self.key, self.trail, payload);
+        let subject = self.attempt.endpoint.keys(&self.attempt.server).await?.text(self.key.as_bytes());
+        let subject = subject.as_deref().unwrap_or_default();
+        let flight = self.attempt.envelope.flight(command, (self.key, subject), self.trail, payload);
         Ok((flight, record))
     }
 

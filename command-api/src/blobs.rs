@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::CommandApi;
 use crate::claims::now_ms;
 use crate::flight::{Flights, Trail, busy, is_past};
+use crate::key::MessageKey;
 use crate::promise;
 use crate::turn::{self, Turn};
 use crate::unique::Decider;
@@ -34,7 +35,7 @@ pub(crate) struct Note {
     pub(crate) blob: String,
     pub(crate) event_id: Uuid,
     /// The event's message key.
-    pub(crate) key: String,
+    pub(crate) key: MessageKey,
     pub(crate) trail: Trail,
     pub(crate) decider: Decider,
     /// The store that holds the claims, by its name in `headwater.yaml`.
@@ -203,7 +204,7 @@ impl Note {
     pub(crate) fn new(
         blob: String,
         event_id: Uuid,
-        key: String,
+        key: MessageKey,
         trail: Trail,
         decider: Decider,
         store: String,

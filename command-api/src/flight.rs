@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::claims::now_ms;
+use crate::key::MessageKey;
 
 /// The header by which an event is known.
 pub(crate) const EVENT_ID: &str = "ce_id";
@@ -44,8 +45,7 @@ pub(crate) struct Flight {
     pub(crate) trail: Trail,
     /// When it was noted, in milliseconds since 1970-01-01T00:00:00Z.
     pub(crate) since_ms: i64,
-    /// The message key, which is text.
-    pub(crate) key: String,
+    pub(crate) key: MessageKey,
     #[serde(serialize_with = "write_base64", deserialize_with = "read_base64")]
     pub(crate) payload: Bytes,
     pub(crate) headers: Vec<(String, String)>,
@@ -79,7 +79,7 @@ pub(crate) struct Flights {
 
 impl Trail {
     /// Of an event that nobody will look for, since no claim names it.
-    pub(crate) fn unnoted(topic: &str, key: &str, partitions: u32) -> Self {
+    pub(crate) fn unnoted(topic: &str, key: &MessageKey, partitions: u32) -> Self {
         let partition = partition_for(key.as_bytes(), partitions).0;
         Self { topic: topic.to_owned(), topic_id: Uuid::nil(), partition, from: 0 }
     }
@@ -104,7 +104,7 @@ impl Flight {
         let header =
             |(name, value): &(String, String)| Header { name: name.clone(), value: Bytes::from(value.clone()) };
         NewRecord {
-            key: Some(Bytes::from(self.key.clone())),
+            key: Some(self.key.0.clone()),
             payload: Some(self.payload.clone()),
             headers: self.headers.iter().map(header).collect(),
             timestamp_ms: Some(self.timestamp_ms),
@@ -121,7 +121,7 @@ pub(crate) fn is_past(since_ms: i64, timeout: Duration) -> bool {
 
 impl Flights {
     /// Where an event of this key would come to stand: to be noted before anything is written.
-    pub(crate) async fn trail(&self, topic: &str, key: &str) -> Result<Trail, Problem> {
+    pub(crate) async fn trail(&self, topic: &str, key: &MessageKey) -> Result<Trail, Problem> {
         let info = self.log.topic(topic).await.map_err(problem)?;
         let partition = partition_for(key.as_bytes(), info.partitions);
         let from = self.end(topic, partition).await?.0;
@@ -253,9 +253,9 @@ mod tests {
             let event_id = Uuid::from_u128(7);
             let flight = Flight {
                 event_id,
-                trail: flights.trail("t", "k").await.unwrap(),
+                trail: flights.trail("t", &"k".into()).await.unwrap(),
                 since_ms: now_ms(),
-                key: "k".to_owned(),
+                key: "k".into(),
                 payload: Bytes::from_static(b"p"),
                 headers: vec![(EVENT_ID.to_owned(), event_id.to_string())],
                 timestamp_ms: 0,

@@ -13,6 +13,7 @@ mod claims;
 mod flight;
 mod given;
 mod json_text;
+mod key;
 mod openapi;
 mod promise;
 mod queue;

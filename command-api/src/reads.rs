@@ -10,6 +10,7 @@ use headwater_views::{PageRequest, ParkedFilter, Snapshot, Store, StoredPosition
 
 use crate::claims::now_ms;
 use crate::flight::{Place, busy};
+use crate::key::MessageKey;
 
 /// Commits of other processes show only by asking; this often.
 const POLL: Duration = Duration::from_millis(20);
@@ -63,12 +64,12 @@ impl<'a> Reads<'a> {
     }
 
     /// Refuses where events of this message key are parked: rows made of them are not what the log says.
-    pub(crate) async fn refuse_parked(&self, topic: &str, partition: i32, key: &str) -> Result<(), Problem> {
+    pub(crate) async fn refuse_parked(&self, topic: &str, partition: i32, key: &MessageKey) -> Result<(), Problem> {
         let filter = ParkedFilter {
             generation: Some(self.generation),
             topic: Some(topic.to_owned()),
             partition: Some(partition),
-            key: Some(key.to_owned().into()),
+            key: Some(key.0.clone()),
             ..ParkedFilter::default()
         };
         match self.store.parked(&self.topology.name, &filter, 1).await?.is_empty() {

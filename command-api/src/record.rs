@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::claims::now_ms;
 use crate::flight::{EVENT_ID, Flight, Trail};
+use crate::key::MessageKey;
 
 /// The longest `tracestate` that is carried on, in bytes: what the W3C recommendation asks at least.
 const TRACESTATE_BYTES: usize = 512;
@@ -30,8 +31,14 @@ impl Envelope {
         (text.len() <= TRACESTATE_BYTES).then(|| text.to_owned())
     }
 
-    /// The event as it will be written, noted from now on.
-    pub(crate) fn flight(&self, command: &Command, key: &str, trail: &Trail, payload: Bytes) -> Flight {
+    /// The event as it will be written, noted from now on. `subject`: its key as people read it.
+    pub(crate) fn flight(
+        &self,
+        command: &Command,
+        (key, subject): (&MessageKey, &str),
+        trail: &Trail,
+        payload: Bytes,
+    ) -> Flight {
         let mut headers = vec![
             (EVENT_ID.to_owned(), self.event_id.to_string()),
             ("ce_specversion".to_owned(), "1.0".to_owned()),
@@ -42,15 +49,15 @@ impl Envelope {
             ("traceparent".to_owned(), self.trace.traceparent()),
         ];
         // CloudEvents refuses an empty subject.
-        if !key.is_empty() {
-            headers.push(("ce_subject".to_owned(), key.to_owned()));
+        if !subject.is_empty() {
+            headers.push(("ce_subject".to_owned(), subject.to_owned()));
         }
         headers.extend(self.tracestate.iter().map(|state| ("tracestate".to_owned(), state.clone())));
         Flight {
             event_id: self.event_id,
             trail: trail.clone(),
             since_ms: now_ms(),
-            key: key.to_owned(),
+            key: key.clone(),
             payload,
             headers,
             timestamp_ms: self.now_us.div_euclid(1000),

@@ -9,7 +9,7 @@ use headwater_http::Problem;
 use headwater_schemas::encode::encode;
 use headwater_schemas::plan::DecodePlan;
 use headwater_schemas::registry::RegistryError;
-use headwater_schemas::{SchemaId, Value, ValueRef, wire};
+use headwater_schemas::{KeyCodec, SchemaId, Value, ValueRef, wire};
 use headwater_views::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -37,6 +37,8 @@ pub(crate) struct Endpoint {
     pub(crate) store_name: String,
     /// The event's, once it is registered.
     schema_id: OnceLock<SchemaId>,
+    /// The topic's, once the id that they have is known.
+    keys: OnceLock<KeyCodec>,
 }
 
 impl Server {
@@ -66,7 +68,16 @@ impl Server {
 
 impl Endpoint {
     pub(crate) fn new(command: Arc<Command>, store_name: String, store: Store) -> Self {
-        Self { command, store, store_name, schema_id: OnceLock::new() }
+        Self { command, store, store_name, schema_id: OnceLock::new(), keys: OnceLock::new() }
+    }
+
+    /// How message keys are written.
+    pub(crate) async fn keys(&self, server: &Server) -> Result<&KeyCodec, Problem> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let keys = server.api.registry.key_codec(&self.command.topic).await.map_err(registry_problem)?;
+        Ok(self.keys.get_or_init(|| keys))
     }
 
     /// The record as a message's payload.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::ClaimKey;
 use crate::flight::{Flight, Flights, Place, Unwritten, busy};
+use crate::key::MessageKey;
 
 /// How often another process's turn is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -36,7 +37,7 @@ pub(crate) struct Turn {
 }
 
 /// The claim of a topic's key.
-pub(crate) fn claim_key(topic: &str, key: &str) -> ClaimKey {
+pub(crate) fn claim_key(topic: &str, key: &MessageKey) -> ClaimKey {
     ClaimKey::new("turn", &[topic.as_bytes(), key.as_bytes()])
 }
 

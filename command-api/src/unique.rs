@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::claims::{ClaimKey, GIVEN_UP_KEPT, UNFINISHED_KEPT, now_ms};
 use crate::flight::{Flight, Flights, Place, Trail, Unwritten, busy, is_past};
+use crate::key::MessageKey;
 use crate::reads::Reads;
 use crate::turn::{self, Turn};
 use crate::{promise, settings::Settings};
@@ -38,7 +39,7 @@ pub(crate) struct Holding {
     /// When it was taken, in milliseconds since 1970-01-01T00:00:00Z.
     since_ms: i64,
     /// The event's message key.
-    key: String,
+    key: MessageKey,
     trail: Trail,
     decider: Decider,
     state: State,
@@ -58,7 +59,7 @@ enum State {
 /// Who takes the value: the event, its message key, and what decides its fate.
 pub(crate) struct Taker<'a> {
     pub(crate) event_id: Uuid,
-    pub(crate) key: &'a str,
+    pub(crate) key: &'a MessageKey,
     pub(crate) trail: &'a Trail,
     pub(crate) decider: Decider,
 }
@@ -106,7 +107,7 @@ impl Hold {
             let holding = Holding {
                 event_id: taker.event_id,
                 since_ms: now_ms(),
-                key: taker.key.to_owned(),
+                key: taker.key.clone(),
                 trail: taker.trail.clone(),
                 decider: taker.decider.clone(),
                 state: State::Taken,

@@ -151,7 +151,7 @@ async fn event(part: &mut Part<'_>, limit: usize) -> Result<Map<String, serde_js
 /// Decides all that can be decided before the content is read, then notes where it will be.
 async fn noted(attempt: &Attempt) -> Result<Noted, Problem> {
     attempt.check()?;
-    let key = attempt.key()?;
+    let key = attempt.key().await?;
     let trail = attempt.trail(&key).await?;
     attempt.look_ahead(&trail).await?;
     let note = Note::new(

@@ -51,12 +51,7 @@ fn mistake(message: String) -> EncodeError {
 
 impl Writer<'_> {
     fn long(&mut self, n: i64) {
-        let mut rest = ((n << 1) ^ (n >> 63)).cast_unsigned();
-        while rest >= 0x80 {
-            self.out.push(0x80 | (rest & 0x7f) as u8);
-            rest >>= 7;
-        }
-        self.out.push(rest as u8);
+        self.out.extend_from_slice(varint(n, &mut [0; 10]));
     }
 
     fn count(&mut self, n: usize) -> Written {
@@ -192,10 +187,7 @@ impl Writer<'_> {
         let bytes = decimal.unscaled.to_be_bytes();
         let sign = if decimal.unscaled < 0 { 0xff } else { 0 };
         match fixed {
-            None => {
-                let repeats = bytes.windows(2).take_while(|w| w[0] == sign && (w[1] ^ sign) & 0x80 == 0).count();
-                self.bytes(&bytes[repeats..])
-            }
+            None => self.bytes(significant(&bytes)),
             Some(size) => {
                 let (extra, from) = (size.saturating_sub(bytes.len()), bytes.len().saturating_sub(size));
                 self.out.extend(std::iter::repeat_n(sign, extra));
@@ -204,6 +196,27 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// A number in Avro's zigzag.
+#[inline]
+pub(crate) fn varint(n: i64, out: &mut [u8; 10]) -> &[u8] {
+    let mut rest = ((n << 1) ^ (n >> 63)).cast_unsigned();
+    let mut length = 0;
+    while rest >= 0x80 {
+        out[length] = 0x80 | (rest & 0x7f) as u8;
+        rest >>= 7;
+        length += 1;
+    }
+    out[length] = rest as u8;
+    &out[..=length]
+}
+
+/// A number's bytes without those in front that only repeat its sign.
+pub(crate) fn significant(bytes: &[u8; 16]) -> &[u8] {
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { 0xff };
+    let repeats = bytes.windows(2).take_while(|w| w[0] == sign && (w[1] ^ sign) & 0x80 == 0).count();
+    &bytes[repeats..]
 }
 
 fn name(node: &Node) -> &str {

@@ -10,6 +10,7 @@ pub mod avsc;
 pub mod encode;
 pub mod instant;
 pub mod json;
+pub mod key;
 mod layout;
 pub mod plan;
 #[cfg(feature = "registry")]
@@ -22,6 +23,7 @@ pub mod wire;
 pub use avsc::{Schema, SchemaError};
 pub use encode::{EncodeError, encode};
 pub use json::FieldError;
+pub use key::{KeyCodec, KeyFormat, KeyProblem};
 pub use plan::{DecodeError, DecodePlan, ResolveError};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryError};

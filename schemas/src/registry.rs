@@ -14,8 +14,10 @@ mod remote;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::avsc::Schema;
+use crate::avsc::{Schema, SchemaError};
+use crate::key::{KeyCodec, KeyFormat, KeySchema};
 use crate::plan::{DecodePlan, ResolveError};
+use crate::topic::Topic;
 use crate::wire::SchemaId;
 pub use embedded::Embedded;
 pub use memory::Memory;
@@ -40,12 +42,30 @@ pub struct Version {
     pub schema: Arc<Schema>,
 }
 
+/// The first version of a subject of keys, whose id is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct First {
+    id: SchemaId,
+    text: Arc<str>,
+}
+
 /// What went wrong, by what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// A message names an id that was never given out: the message is at fault.
     #[error("the registry has no schema {0}")]
     UnknownId(SchemaId),
+    /// A message names the id of what is no event's schema, as that of a key: the message is at fault.
+    #[error("schema {id} is no record: it is {shape}")]
+    NoRecord { id: SchemaId, shape: Arc<str> },
+    /// The id that the topic's keys must have is that of another schema.
+    #[error(
+        "{subject}: version 1 (id {id}), which all keys of the topic have, is {registered}; the declared key is {declared}"
+    )]
+    OtherKey { subject: String, id: SchemaId, registered: String, declared: Arc<str> },
+    /// Nobody can tell any more which id the topic's keys have.
+    #[error("{subject}: there are versions, but the first, whose id all keys of the topic have, was deleted")]
+    NoFirstKey { subject: String },
     /// The registry cannot be asked now; wait and ask again.
     #[error("the registry at {place} cannot be reached: {reason}")]
     Unreachable { place: String, reason: String },
@@ -127,9 +147,72 @@ impl Registry {
         }
     }
 
+    /// How a topic's message keys are written and read: with the id of version 1 of its subject of keys, which is registered
+    /// where there is none, if they are in Avro.
+    ///
+    /// # Errors
+    /// [`RegistryError::OtherKey`] where version 1 has another shape than the declared key.
+    pub async fn key_codec(&self, topic: &Topic) -> Result<KeyCodec, RegistryError> {
+        let KeyFormat::Avro(schema) = &topic.key_format else { return Ok(KeyCodec::offline(topic)) };
+        let subject = topic.key_subject();
+        if let Some(first) = self.first_key(&subject).await? {
+            return first.pinned(&subject, schema).map(|id| KeyCodec::new(topic, id));
+        }
+        let registered = match self {
+            Registry::Memory(memory) => memory.register_key(&subject, schema),
+            Registry::Embedded(embedded) => embedded.register_key(&subject, schema).await,
+            Registry::Remote(remote) => remote.register_key(&subject, schema).await,
+        };
+        // Another may have been first: then it is theirs that counts, and ours may have been refused for it.
+        match (self.first_key(&subject).await?, registered) {
+            (Some(first), _) => first.pinned(&subject, schema).map(|id| KeyCodec::new(topic, id)),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(RegistryError::NoFirstKey { subject }),
+        }
+    }
+
+    /// As [`key_codec`](Registry::key_codec), but registers nothing: None where a topic's keys are in Avro and nobody has
+    /// registered their schema.
+    pub async fn known_key_codec(&self, topic: &Topic) -> Result<Option<KeyCodec>, RegistryError> {
+        let KeyFormat::Avro(schema) = &topic.key_format else { return Ok(Some(KeyCodec::offline(topic))) };
+        let subject = topic.key_subject();
+        let Some(first) = self.first_key(&subject).await? else { return Ok(None) };
+        first.pinned(&subject, schema).map(|id| Some(KeyCodec::new(topic, id)))
+    }
+
+    async fn first_key(&self, subject: &str) -> Result<Option<First>, RegistryError> {
+        match self {
+            Registry::Memory(memory) => Ok(memory.first_key(subject)),
+            Registry::Embedded(embedded) => embedded.first_key(subject).await,
+            Registry::Remote(remote) => remote.first_key(subject).await,
+        }
+    }
+
     /// Whether [`register`](Registry::register) would take the schema, without registering it.
     pub async fn check(&self, subject: &str, schema: &Schema) -> Result<(), RegistryError> {
         compatible(subject, schema, &self.versions(subject).await?)
+    }
+}
+
+impl First {
+    /// The id that keys have.
+    fn pinned(self, subject: &str, declared: &KeySchema) -> Result<SchemaId, RegistryError> {
+        let found = KeySchema::parse(&self.text);
+        if found.as_ref().is_ok_and(|found| found.shape == declared.shape) {
+            return Ok(self.id);
+        }
+        let registered =
+            found.map_or_else(|_| format!("not understood: {}", self.text), |found| found.shape.to_string());
+        let (subject, declared) = (subject.to_owned(), declared.shape.clone());
+        Err(RegistryError::OtherKey { subject, id: self.id, registered, declared })
+    }
+}
+
+/// Why a schema that was registered cannot be read as that of an event.
+fn unreadable(place: &str, id: SchemaId, text: &str, error: &SchemaError) -> RegistryError {
+    match KeySchema::parse(text) {
+        Ok(key) => RegistryError::NoRecord { id, shape: key.shape },
+        Err(_) => RegistryError::Corrupt { place: place.to_owned(), reason: format!("schema {id}: {error}") },
     }
 }
 

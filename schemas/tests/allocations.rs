@@ -6,10 +6,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 use bumpalo::Bump;
+use headwater_schemas::key::KeySchema;
 use headwater_schemas::plan::DecodePlan;
-use headwater_schemas::{Decimal, Schema, Value, encode};
+use headwater_schemas::{Decimal, Event, KeyCodec, KeyFormat, Schema, SchemaId, Topic, Value, ValueRef, encode};
 
 struct Counting;
 
@@ -92,4 +94,32 @@ fn decoding_allocates_nothing_per_record() {
     let before = COUNT.get();
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(COUNT.get() - before, 1, "the counter counts");
+}
+
+#[test]
+fn comparing_an_avro_key_allocates_nothing() {
+    let key = ["id", "kind", "price", "uuid"].map(str::to_owned);
+    let schema = Arc::new(Schema::parse(SCHEMA, &[]).unwrap());
+    let events = vec![Event::new(schema, vec![], &key).unwrap()];
+    let topic = Topic {
+        name: "t".into(),
+        domain: "t".into(),
+        key_format: KeyFormat::Avro(Arc::new(KeySchema::of_events("t", &key, &events).unwrap())),
+        key: key.to_vec(),
+        partitions: 1,
+        retention_days: None,
+        compact: false,
+        deduplicate: None,
+        events,
+        ignore: vec![],
+    };
+    let keys = KeyCodec::new(&topic, SchemaId(7));
+    let written = keys.of_record(&topic.events[0], &record());
+    let price = ValueRef::Decimal(Decimal { unscaled: 12345, scale: 2 });
+    let fields = [ValueRef::String("some id"), ValueRef::String("B"), price, ValueRef::Uuid([7; 16])];
+    let before = COUNT.get();
+    for _ in 0..100 {
+        assert_eq!(keys.check(&written, fields.iter().copied()), Ok(()));
+    }
+    assert_eq!(COUNT.get() - before, 0);
 }

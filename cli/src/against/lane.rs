@@ -10,6 +10,7 @@ use headwater_engine::table::RowPosition;
 use headwater_engine::test::{GivenEvent, TestCase};
 use headwater_log::{Header, Log, LogError, NewRecord};
 use headwater_runner::Settings;
+use headwater_schemas::KeyCodec;
 use headwater_schemas::encode::encode;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::wire::{self, SchemaId};
@@ -36,6 +37,8 @@ pub(super) struct Lane {
     pub(super) topologies: Vec<Arc<Topology>>,
     /// The lane's topic of each declared one.
     pub(super) topics: HashMap<String, String>,
+    /// How keys are written, by declared topic.
+    pub(super) keys: HashMap<String, KeyCodec>,
     pub(super) stores: Vec<(String, Store)>,
     pub(super) groups: Groups,
     /// How long the views may take to come to the end.
@@ -263,8 +266,9 @@ impl Lane {
             }
         };
         let headers = event.headers.iter();
+        let keys = self.keys.get(&event.topic.name).ok_or_else(|| unwritable("its keys are not known"))?;
         Ok(NewRecord {
-            key: event.key.clone().map(Into::into),
+            key: event.key.clone().map(|key| keys.online(key).into()),
             payload,
             headers: headers.map(|(name, value)| Header { name: name.clone(), value: value.clone().into() }).collect(),
             timestamp_ms: Some(event.time.div_euclid(1000)),

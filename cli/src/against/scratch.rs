@@ -3,6 +3,7 @@
 //! Every name begins with the run's own, `headwater-test-` (of the bench, `headwater-bench-`) and twelve digits, so that rights
 //! can be given by that prefix and whatever a kill -9 leaves is found by it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use headwater_log::{Log, LogError, TopicSpec};
 use headwater_schemas::registry::{Registry, RegistryError};
 use headwater_schemas::topic::{Event, Topic};
 use headwater_schemas::wire::SchemaId;
+use headwater_schemas::{KeyCodec, KeyFormat};
 use headwater_views::Store;
 
 pub(crate) use super::lane::Ids;
@@ -130,7 +132,12 @@ impl Scratch {
                 let (_, store) = self.make_store(project, number, index).await?;
                 stores.push((name.clone(), store));
             }
+            let mut keys = HashMap::new();
+            for topic in &project.topics {
+                keys.insert(topic.name.clone(), self.keys(number, topic).await?);
+            }
             lanes.push(Lane {
+                keys,
                 log: self.log.clone(),
                 registry: self.registry.clone(),
                 ids: ids.clone(),
@@ -153,6 +160,9 @@ impl Scratch {
         };
         let specs: Vec<TopicSpec> = topics.iter().map(spec).collect();
         self.topics.extend(specs.iter().map(|spec| spec.name.clone()));
+        for (lane, topic) in topics.iter().filter(|(_, topic)| matches!(topic.key_format, KeyFormat::Avro(_))) {
+            self.subjects.push(self.named(*lane, topic).key_subject());
+        }
         let made = try_join_all(specs.iter().map(|spec| self.log.ensure_topic(spec))).await;
         made.map(drop).map_err(|error| {
             let right = "The user of `log:` needs the right to create topics whose names begin with";
@@ -236,11 +246,20 @@ impl Scratch {
         // As topics are, rows are kept for ever: what a test finds does not depend on the day that it runs.
         topology.views.iter_mut().for_each(|view| view.table.retain = None);
         for plan in &mut topology.topics {
-            let mut topic = Topic::clone(&plan.topic);
-            topic.name = self.topic(lane, &topic.name);
-            plan.topic = Arc::new(topic);
+            plan.topic = Arc::new(self.named(lane, &plan.topic));
         }
         Some(Arc::new(topology))
+    }
+
+    /// A topic under the lane's name.
+    fn named(&self, lane: usize, topic: &Topic) -> Topic {
+        Topic { name: self.topic(lane, &topic.name), ..topic.clone() }
+    }
+
+    /// How keys of a lane's topic are written, whose subject is known to be dropped.
+    async fn keys(&self, lane: usize, topic: &Topic) -> Result<KeyCodec, Failure> {
+        let keys = self.registry.key_codec(&self.named(lane, topic)).await;
+        keys.map_err(|error| refused(error, self.prefix))
     }
 
     /// The ids of all events' schemas, by topic and event: what stands in front of a real producer's records.

@@ -1,6 +1,7 @@
 //! The events that are measured, the same each time: documents added, versioned and removed, of which most make a row of
 //! their own; and orders, of which many go into one row.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use clap::ValueEnum;
 use headwater_engine::plan::Topology;
 use headwater_engine::project::Project;
 use headwater_log::{NewRecord, TopicSpec};
+use headwater_schemas::KeyCodec;
 use headwater_schemas::registry::Registry;
 use headwater_schemas::topic::Topic;
 use rand::rngs::StdRng;
@@ -133,6 +135,12 @@ impl Load {
         let mut random = StdRng::seed_from_u64(SEED);
         let mut documents = Documents::default();
         let mut batch = Vec::with_capacity(BATCH);
+        let mut keys = HashMap::new();
+        for topic in source.topology.topics.iter().map(|plan| &plan.topic) {
+            let of_topic = source.registry.key_codec(topic).await;
+            let of_topic = of_topic.map_err(|error| Failure::because("the registry does not answer", &error))?;
+            keys.insert(topic.name.clone(), of_topic);
+        }
         for index in 0..source.events {
             let (declared, event, fields) = match self {
                 Load::Documents => documents.next(&mut random, index),
@@ -141,7 +149,7 @@ impl Load {
                     ("order", "OrderPlaced", order(&mut random, customer, index))
                 }
             };
-            let (topic, record) = record(source, declared, event, &fields)?;
+            let (topic, record) = record(source, &keys, declared, event, &fields)?;
             batch.push(record);
             if batch.len() == BATCH || index + 1 == source.events {
                 let records = std::mem::take(&mut batch);
@@ -222,6 +230,7 @@ fn at(index: usize) -> String {
 /// An event as a record, and the topic it goes to. `declared`: the topic's name in the declarations.
 fn record<'s>(
     source: &'s Source,
+    keys: &HashMap<String, KeyCodec>,
     declared: &str,
     name: &str,
     fields: &Json,
@@ -233,7 +242,8 @@ fn record<'s>(
     let (id, fields) = (*id.ok_or_else(missing)?, fields.as_object().ok_or_else(missing)?);
     let (value, payload) =
         records::payload(&event.schema, id, fields).map_err(|problems| Failure::new(problems.join("; ")))?;
-    let (key, payload) = (Some(topic.message_key(event, &value).into()), Some(payload.into()));
+    let key = keys.get(&topic.name).ok_or_else(missing)?.of_record(event, &value);
+    let (key, payload) = (Some(key.into()), Some(payload.into()));
     Ok((topic, NewRecord { key, payload, ..NewRecord::default() }))
 }
 

@@ -64,6 +64,10 @@ pub(super) async fn fold(source: &Source, keep_all: bool) -> Result<Rows<'_>, Fa
         if records.is_empty() {
             return Ok(rows);
         }
+        for topic in decoder.unlearned_keys() {
+            let keys = source.registry.key_codec(&topology.topics[topic].topic).await;
+            decoder.learn_keys(topic, keys.map_err(|error| Failure::because("the registry does not answer", &error))?);
+        }
         for (topic, id) in decoder.unlearned(&records) {
             let writer = source.registry.by_id(id).await;
             let writer = writer.map_err(|error| Failure::because("the registry does not answer", &error))?;

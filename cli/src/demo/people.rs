@@ -32,6 +32,7 @@ pub(crate) async fn register(environment: &Environment) -> Result<(), Failure> {
     let event = topic.event(EVENT).ok_or_else(|| Failure::new(format!("the topic {TOPIC} has no event {EVENT}")))?;
     let registered = environment.registry.register(&topic.subject(event), &event.schema).await;
     let id = registered.map_err(|error| Failure::because("the registry does not answer", &error))?;
+    let keys = environment.keys_of(&topic).await?;
     for person in &PEOPLE {
         let event_id =
             Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("headwater/demo/{}", person.id).as_bytes()).to_string();
@@ -44,7 +45,7 @@ pub(crate) async fn register(environment: &Environment) -> Result<(), Failure> {
             Failure::new(format!("a {EVENT} cannot be written: {}", problems.join("; ")))
                 .mend("The demo needs the user topic as it was declared at first.")
         })?;
-        let key = topic.message_key(event, &value);
+        let key = keys.of_record(event, &value);
         let partition = partition_for(&key, topic.partitions);
         let cannot = |error| Failure::because(format!("the topic {TOPIC} cannot be used"), &error);
         let extents = environment.log.extents(TOPIC).await.map_err(cannot)?;

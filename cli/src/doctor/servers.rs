@@ -1,6 +1,7 @@
 //! The log against the topics, the registry against the schemas, the stores against the topologies.
 
 use headwater_log::{LogError, Offset, Partition};
+use headwater_schemas::KeyFormat;
 use headwater_schemas::registry::RegistryError;
 use headwater_schemas::topic::Topic;
 
@@ -87,11 +88,18 @@ async fn in_registry(environment: &Environment, topic: &Topic) -> Finding {
             unknown.push(event.name.as_str());
         }
     }
+    match environment.registry.known_key_codec(topic).await {
+        Ok(Some(_)) => {}
+        Ok(None) => unknown.push("the key"),
+        Err(error) => {
+            let help =
+                format!("Declare the key as version 1 of {} has it, or write to another topic.", topic.key_subject());
+            return Finding::wrong(about, error.to_string(), help);
+        }
+    }
+    let schemas = topic.events.len() + usize::from(matches!(topic.key_format, KeyFormat::Avro(_)));
     if unknown.is_empty() {
-        return Finding::ok(
-            about,
-            format!("{} of {} are registered", counted(topic.events.len(), "schema"), topic.name),
-        );
+        return Finding::ok(about, format!("{} of {} are registered", counted(schemas, "schema"), topic.name));
     }
     let found = format!("{}: not registered as declared: {}", topic.name, unknown.join(", "));
     Finding::note(about, found, "The next start registers them: headwater up")

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use headwater_dev_servers::{Servers, password};
 
+use crate::avro_keys::in_avro;
 use crate::project::{Project, Ran};
 
 /// Runs with a folder for temporary files of its own.
@@ -115,6 +116,7 @@ async fn scratch(servers: &Servers) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_real_servers_the_domain_passes_and_nothing_is_left() {
     let project = Project::on_servers();
+    in_avro(&project, "document", "doc_id");
     let servers = headwater_dev_servers::start(&["kafka", "registry", "postgres"]);
     let before = scratch(&servers).await;
     let said = project.run(&["test", "--against", "headwater.yaml"]).fine();

@@ -11,13 +11,12 @@ use bumpalo::Bump;
 use bytes::Bytes;
 use headwater_schemas::avsc::Schema;
 use headwater_schemas::plan::DecodePlan;
-use headwater_schemas::topic::Topic;
 use headwater_schemas::wire::{self, SchemaId};
-use headwater_schemas::{Value, ValueRef};
+use headwater_schemas::{KeyCodec, KeyFormat, Value, ValueRef};
 use rustc_hash::FxHashMap;
 use self_cell::self_cell;
 
-use crate::plan::{Metadata, Needed, TopicPlan, Topology};
+use crate::plan::{Metadata, Needed, Topology};
 
 /// A record of one of a topology's topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,17 +47,34 @@ enum Meaning {
     Refused(String),
 }
 
-/// Decodes records by their schema ids. A decoder is taught what an id means; it fetches nothing itself.
+/// Decodes records by their schema ids. A decoder is taught what an id means, and which one keys have; it fetches nothing
+/// itself.
 pub struct Decoder {
     topology: Arc<Topology>,
     /// By topic, then schema id.
     meanings: Vec<FxHashMap<SchemaId, Meaning>>,
+    /// By topic. None: in Avro, and not learned yet.
+    keys: Vec<Option<KeyCodec>>,
 }
 
 impl Decoder {
     pub fn new(topology: Arc<Topology>) -> Self {
         let meanings = topology.topics.iter().map(|_| FxHashMap::default()).collect();
-        Self { topology, meanings }
+        let keys = topology.topics.iter().map(|plan| match &plan.topic.key_format {
+            KeyFormat::String | KeyFormat::Json => Some(KeyCodec::offline(&plan.topic)),
+            KeyFormat::Avro(_) => None,
+        });
+        Self { meanings, keys: keys.collect(), topology }
+    }
+
+    /// The topics whose keys have to be [learned](Self::learn_keys) first.
+    pub fn unlearned_keys(&self) -> Vec<usize> {
+        (0..self.keys.len()).filter(|&topic| self.keys[topic].is_none()).collect()
+    }
+
+    /// Learns how this topic's keys are written.
+    pub fn learn_keys(&mut self, topic: usize, keys: KeyCodec) {
+        self.keys[topic] = Some(keys);
     }
 
     pub fn topology(&self) -> &Arc<Topology> {
@@ -213,7 +229,7 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
     }
     *next = record.offset + 1;
     let Some(payload) = record.payload.as_deref() else {
-        return tombstone(&decoder.topology.topics[record.topic], record, bump, counts);
+        return tombstone(decoder, record, bump, counts);
     };
     let (id, body) = match wire::split(payload) {
         Ok(split) => split,
@@ -232,11 +248,12 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
         }
         Some(Meaning::Event { event, plan, layout }) => {
             counts.events += 1;
+            let Some(keys) = &decoder.keys[record.topic] else { return Entry::Failed(UNLEARNED_KEYS.to_owned()) };
             match plan.decode(body, bump) {
                 Ok(decoded) => {
-                    let slots = if layout.is_empty() { decoded } else { laid_out(layout, decoded, record, bump) };
+                    let slots = if layout.is_empty() { decoded } else { laid_out(layout, decoded, record, keys, bump) };
                     let plan = &decoder.topology.topics[record.topic].events[*event];
-                    match misrouted(&decoder.topology.topics[record.topic].topic, record, slots, &plan.key_slots) {
+                    match misrouted(keys, record, slots, &plan.key_slots) {
                         None => Entry::Event { event: *event, slots },
                         Some(reason) => Entry::Failed(reason),
                     }
@@ -247,8 +264,11 @@ fn entry<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, next: &mut i
     }
 }
 
+const UNLEARNED_KEYS: &str = "the schema id of message keys was not looked up";
+
 /// A record without a value is its key, whose fields are read from the message key.
-fn tombstone<'a>(plan: &TopicPlan, record: &'a Record, bump: &'a Bump, counts: &mut Counts) -> Entry<'a> {
+fn tombstone<'a>(decoder: &Decoder, record: &'a Record, bump: &'a Bump, counts: &mut Counts) -> Entry<'a> {
+    let plan = &decoder.topology.topics[record.topic];
     let event = plan.topic.events.len();
     if !plan.events[event].used {
         counts.ignored += 1;
@@ -258,11 +278,12 @@ fn tombstone<'a>(plan: &TopicPlan, record: &'a Record, bump: &'a Bump, counts: &
     let Some(key) = record.key.as_deref() else {
         return Entry::Failed("misrouted: the record has no message key".into());
     };
-    match plan.topic.read_key(key) {
+    let Some(keys) = &decoder.keys[record.topic] else { return Entry::Failed(UNLEARNED_KEYS.to_owned()) };
+    match keys.read(key) {
         Ok(values) => {
             let slots = plan.events[event].needed.iter().map(|&index| match Needed::of(values.len(), index) {
                 Needed::Field(field) => values[field].copy_to(bump),
-                Needed::Metadata(metadata) => metadata.value(record, bump),
+                Needed::Metadata(metadata) => metadata.value(record, keys, bump),
             });
             Entry::Event { event, slots: bump.alloc_slice_fill_iter(slots) }
         }
@@ -275,27 +296,22 @@ fn laid_out<'a>(
     layout: &[Option<Metadata>],
     decoded: &'a [ValueRef<'a>],
     record: &'a Record,
+    keys: &KeyCodec,
     bump: &'a Bump,
 ) -> &'a [ValueRef<'a>] {
     let mut decoded = decoded.iter();
     let slots = layout.iter().map(|beside| match beside {
-        Some(metadata) => metadata.value(record, bump),
+        Some(metadata) => metadata.value(record, keys, bump),
         None => decoded.next().copied().unwrap_or(ValueRef::Null),
     });
     bump.alloc_slice_fill_iter(slots)
 }
 
 /// Ownership is checked, not assumed: the message key must be what the event's key fields say.
-fn misrouted(topic: &Topic, record: &Record, slots: &[ValueRef], key_slots: &[usize]) -> Option<String> {
+fn misrouted(keys: &KeyCodec, record: &Record, slots: &[ValueRef], key_slots: &[usize]) -> Option<String> {
     let Some(key) = record.key.as_deref() else { return Some("misrouted: the record has no message key".into()) };
-    let matches = match key_slots {
-        [slot] if let ValueRef::String(text) = &slots[*slot] => text.as_bytes() == key,
-        _ => {
-            let mut text = Vec::with_capacity(key.len());
-            topic.write_message_key(key_slots.iter().map(|&slot| slots[slot]), &mut text) && text == key
-        }
-    };
-    (!matches).then(|| "misrouted: the record's message key is not the event's key".to_owned())
+    let problem = keys.check(key, key_slots.iter().map(|&slot| slots[slot])).err()?;
+    Some(format!("misrouted: {problem}"))
 }
 
 /// Whether a key's value has no place among keys.

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use headwater_schemas::json::FieldError;
-use headwater_schemas::topic::{Event, Topic, write_key};
+use headwater_schemas::key::{KeyCodec, write_key};
+use headwater_schemas::topic::{Event, Topic};
 use headwater_schemas::{Field, FieldType, RecordType, Value, ValueRef};
 use uuid::Uuid;
 
@@ -185,10 +186,10 @@ impl Command {
     ///
     /// # Errors
     /// As [`Command::record_of`], of the key's fields.
-    pub fn message_key(&self, facts: &Facts<'_>) -> Result<Vec<u8>, Vec<FieldError>> {
+    pub fn message_key(&self, keys: &KeyCodec, facts: &Facts<'_>) -> Result<Vec<u8>, Vec<FieldError>> {
         let key = &self.event().key;
         let record = self.values(facts, |field| key.contains(&field))?;
-        Ok(self.topic.message_key(self.event(), &record))
+        Ok(keys.of_record(self.event(), &record))
     }
 
     /// What the answer names: each field that `new_id()` gave, and its value.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headwater_schemas::json;
 use headwater_schemas::topic::Topic;
-use headwater_schemas::{FieldType, RecordType, Type, Value};
+use headwater_schemas::{FieldType, KeyCodec, RecordType, Type, Value};
 
 use crate::declare::test::{GivenDecl, PARKED_EVENT};
 use crate::declare::{TOMBSTONE, TestDecl, Text};
@@ -188,7 +188,7 @@ impl Reader {
         let mut key = Vec::new();
         if let Value::Record(values) = &value {
             let bump = bumpalo::Bump::new();
-            topic.write_message_key(values.iter().map(|value| value.borrow(&bump)), &mut key);
+            KeyCodec::offline(topic).write(values.iter().map(|value| value.borrow(&bump)), &mut key);
         }
         let event = topic.events.len();
         let topic = Arc::clone(topic);
@@ -214,7 +214,7 @@ impl Reader {
         let schema = &topic.events[event].schema;
         let value = self.record(&schema.record, &fields, &node.span)?;
         let mut given = GivenEvent {
-            key: Some(topic.message_key(&topic.events[event], &value)),
+            key: Some(KeyCodec::offline(topic).of_record(&topic.events[event], &value)),
             topic: topic.clone(),
             event,
             written_as: None,
@@ -236,7 +236,11 @@ impl Reader {
                     }
                 }
                 "_key" => match self.value(node, &FieldType::nullable(Type::String))? {
-                    Value::String(key) => given.key = Some(key.as_bytes().to_vec()),
+                    // What is no key of the topic is what some other producer might have written there.
+                    Value::String(key) => {
+                        let own = KeyCodec::offline(&given.topic).of_text(&key);
+                        given.key = Some(own.unwrap_or_else(|_| key.as_bytes().to_vec()));
+                    }
                     _ => given.key = None,
                 },
                 "_headers" => {

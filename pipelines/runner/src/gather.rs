@@ -246,12 +246,19 @@ impl Gatherer<'_> {
     }
 
     async fn decode(&mut self, pending: Pending) -> Result<Gathered, Ended> {
+        for topic in self.decoder.unlearned_keys() {
+            match self.job.registry.key_codec(&self.job.topology.topics[topic].topic).await {
+                Ok(keys) => self.decoder.learn_keys(topic, keys),
+                Err(problem) => return Err(Ended::Unavailable(problem.to_string())),
+            }
+        }
         for (topic, id) in self.decoder.unlearned(&pending.records) {
             match self.job.registry.by_id(id).await {
                 Ok(schema) => self.decoder.learn(topic, id, &schema),
                 Err(RegistryError::UnknownId(_)) => {
                     self.decoder.refuse(topic, id, format!("the registry has no schema with id {}", id.0));
                 }
+                Err(problem @ RegistryError::NoRecord { .. }) => self.decoder.refuse(topic, id, problem.to_string()),
                 Err(problem) => return Err(Ended::Unavailable(problem.to_string())),
             }
         }

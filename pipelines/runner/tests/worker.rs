@@ -150,7 +150,7 @@ impl Bench {
         encode(&event.schema, &value, &mut body).expect("encoded");
         wire::frame(id, &body, &mut payload);
         change(&mut payload);
-        let key = plan.topic.message_key(event, &value);
+        let key = self.registry.key_codec(&plan.topic).await.expect("keys").of_record(event, &value);
         self.append(&plan.topic.name, key, payload).await;
     }
 

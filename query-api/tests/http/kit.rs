@@ -13,7 +13,7 @@ use headwater_engine::table::{Row, RowPosition, ViewWrites};
 use headwater_engine::{declare, plan, yaml};
 use headwater_http::{Keys, Limits, front, serve};
 use headwater_query_api::{QueryApi, Served, router};
-use headwater_schemas::{Event, Topic, Value, avsc};
+use headwater_schemas::{Event, KeyFormat, Topic, Value, avsc};
 use headwater_views::{Deployment, FlushTarget, ParkedRecord, PositionMove, SqliteOptions, Store};
 use object_store::local::LocalFileSystem;
 use reqwest::RequestBuilder;
@@ -158,6 +158,7 @@ fn topic(domain: &str) -> Arc<Topic> {
     Arc::new(Topic {
         name: decl.topic.value.clone(),
         domain: domain.to_owned(),
+        key_format: KeyFormat::String,
         partitions: decl.partitions.value,
         retention_days: None,
         compact: false,

@@ -11,8 +11,9 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::{RegistryError, Version, compatible};
-use crate::avsc::Schema;
+use super::{First, RegistryError, Version, compatible, unreadable};
+use crate::avsc::{Fingerprint, Schema};
+use crate::key::KeySchema;
 use crate::wire::SchemaId;
 
 /// How long a process waits for another one's write.
@@ -134,7 +135,8 @@ impl Embedded {
             return Ok(known.id);
         }
         compatible(subject, schema, &versions)?;
-        let id = self.insert(&mut write, subject, schema).await.map_err(|e| self.failed(e))?;
+        let id =
+            self.insert(&mut write, subject, schema.fingerprint, &schema.text).await.map_err(|e| self.failed(e))?;
         write.commit().await.map_err(|e| self.failed(e))?;
         let id = self.id(id)?;
         self.keep(id, Arc::new(schema.clone()));
@@ -163,12 +165,13 @@ impl Embedded {
         &self,
         connection: &mut SqliteConnection,
         subject: &str,
-        schema: &Schema,
+        fingerprint: Fingerprint,
+        text: &str,
     ) -> Result<i64, sqlx::Error> {
-        let fingerprint = schema.fingerprint.0.as_slice();
+        let fingerprint = fingerprint.0.as_slice();
         sqlx::query("INSERT INTO schemas (fingerprint, text) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING")
             .bind(fingerprint)
-            .bind(&*schema.text)
+            .bind(text)
             .execute(&mut *connection)
             .await?;
         let id = sqlx::query_scalar("SELECT id FROM schemas WHERE fingerprint = ?")
@@ -226,6 +229,39 @@ impl Embedded {
         rows.into_iter().map(version).collect()
     }
 
+    /// Registers a key's schema, unless the subject has one.
+    pub(super) async fn register_key(&self, subject: &str, schema: &KeySchema) -> Result<(), RegistryError> {
+        let mut write = self.shared.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|e| self.failed(e))?;
+        if self.first_key_on(&mut write, subject).await?.is_some() {
+            return Ok(());
+        }
+        let id =
+            self.insert(&mut write, subject, schema.fingerprint, &schema.text).await.map_err(|e| self.failed(e))?;
+        write.commit().await.map_err(|e| self.failed(e))?;
+        tracing::info!(subject, id, "registered a key's schema");
+        Ok(())
+    }
+
+    pub(super) async fn first_key(&self, subject: &str) -> Result<Option<First>, RegistryError> {
+        let mut connection = self.shared.pool.acquire().await.map_err(|e| self.failed(e))?;
+        self.first_key_on(&mut connection, subject).await
+    }
+
+    async fn first_key_on(
+        &self,
+        connection: &mut SqliteConnection,
+        subject: &str,
+    ) -> Result<Option<First>, RegistryError> {
+        let first: Option<(i64, String)> = sqlx::query_as(
+            "SELECT v.id, s.text FROM versions v JOIN schemas s ON s.id = v.id WHERE v.subject = ? AND v.version = 1",
+        )
+        .bind(subject)
+        .fetch_optional(connection)
+        .await
+        .map_err(|e| self.failed(e))?;
+        first.map(|(id, text)| Ok(First { id: self.id(id)?, text: text.into() })).transpose()
+    }
+
     pub(super) async fn delete_subject(&self, subject: &str) -> Result<(), RegistryError> {
         let deleted = sqlx::query("DELETE FROM versions WHERE subject = ?").bind(subject);
         deleted.execute(&self.shared.pool).await.map(drop).map_err(|e| self.failed(e))
@@ -240,7 +276,7 @@ impl Embedded {
     }
 
     fn parse(&self, id: SchemaId, text: &str) -> Result<Arc<Schema>, RegistryError> {
-        let schema = Schema::parse_registered(text).map_err(|e| self.corrupt(format!("schema {id}: {e}")))?;
+        let schema = Schema::parse_registered(text).map_err(|e| unreadable(&self.shared.place, id, text, &e))?;
         let schema = Arc::new(schema);
         self.keep(id, schema.clone());
         Ok(schema)

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{RegistryError, Version, compatible};
-use crate::avsc::Schema;
+use super::{First, RegistryError, Version, compatible, unreadable};
+use crate::avsc::{Fingerprint, Schema};
+use crate::key::KeySchema;
 use crate::wire::SchemaId;
 
 /// See [`Registry::Memory`](super::Registry::Memory).
@@ -16,8 +17,36 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     /// By id, less one.
-    schemas: Vec<Arc<Schema>>,
+    schemas: Vec<Known>,
     subjects: HashMap<String, Vec<Version>>,
+    keys: HashMap<String, First>,
+}
+
+#[derive(Debug)]
+enum Known {
+    Event(Arc<Schema>),
+    Key(Arc<KeySchema>),
+}
+
+impl Known {
+    fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Known::Event(schema) => schema.fingerprint,
+            Known::Key(schema) => schema.fingerprint,
+        }
+    }
+}
+
+impl State {
+    /// The id of a schema, its own or the next.
+    fn id(&mut self, known: Known) -> SchemaId {
+        let fingerprint = known.fingerprint();
+        let index = self.schemas.iter().position(|s| s.fingerprint() == fingerprint).unwrap_or_else(|| {
+            self.schemas.push(known);
+            self.schemas.len() - 1
+        });
+        SchemaId(count(index))
+    }
 }
 
 impl Memory {
@@ -27,7 +56,20 @@ impl Memory {
     }
 
     pub(super) fn delete_subject(&self, subject: &str) {
-        self.state().subjects.remove(subject);
+        let mut state = self.state();
+        state.subjects.remove(subject);
+        state.keys.remove(subject);
+    }
+
+    pub(super) fn first_key(&self, subject: &str) -> Option<First> {
+        self.state().keys.get(subject).cloned()
+    }
+
+    pub(super) fn register_key(&self, subject: &str, schema: &KeySchema) -> Result<(), RegistryError> {
+        let mut state = self.state();
+        let id = state.id(Known::Key(Arc::new(schema.clone())));
+        state.keys.entry(subject.to_owned()).or_insert_with(|| First { id, text: schema.text.clone() });
+        Ok(())
     }
 
     pub(super) fn register(&self, subject: &str, schema: &Schema) -> Result<SchemaId, RegistryError> {
@@ -38,18 +80,23 @@ impl Memory {
         }
         compatible(subject, schema, versions)?;
         let version = count(versions.len());
-        let index = state.schemas.iter().position(|s| s.fingerprint == schema.fingerprint).unwrap_or_else(|| {
-            state.schemas.push(Arc::new(schema.clone()));
-            state.schemas.len() - 1
-        });
-        let (id, schema) = (SchemaId(count(index)), state.schemas[index].clone());
+        let schema = Arc::new(schema.clone());
+        let id = state.id(Known::Event(schema.clone()));
         state.subjects.entry(subject.to_owned()).or_default().push(Version { version, id, schema });
         Ok(id)
     }
 
     pub(super) fn by_id(&self, id: SchemaId) -> Result<Arc<Schema>, RegistryError> {
+        let state = self.state();
         let index = id.0.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        index.and_then(|i| self.state().schemas.get(i).cloned()).ok_or(RegistryError::UnknownId(id))
+        match index.and_then(|index| state.schemas.get(index)) {
+            Some(Known::Event(schema)) => Ok(schema.clone()),
+            Some(Known::Key(schema)) => {
+                let read = Schema::parse_registered(&schema.text);
+                read.map(Arc::new).map_err(|error| unreadable("memory", id, &schema.text, &error))
+            }
+            None => Err(RegistryError::UnknownId(id)),
+        }
     }
 
     pub(super) fn versions(&self, subject: &str) -> Vec<Version> {

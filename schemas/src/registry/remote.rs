@@ -19,8 +19,9 @@ use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, SchemaType, SuppliedSchema};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{RegistryError, Version, compatible};
+use super::{First, RegistryError, Version, compatible, unreadable};
 use crate::avsc::{Fingerprint, Schema};
+use crate::key::KeySchema;
 use crate::wire::SchemaId;
 use client::Client;
 pub use facts::RegistryFacts;
@@ -87,6 +88,8 @@ struct Known {
     by_id: HashMap<SchemaId, Arc<Schema>>,
     registered: HashMap<(String, Fingerprint), SchemaId>,
     versions: HashMap<(String, u32), Version>,
+    /// By subject of keys.
+    firsts: HashMap<String, First>,
 }
 
 impl Remote {
@@ -162,14 +165,45 @@ impl Remote {
         self.parse(id, &found.schema)
     }
 
-    pub(super) async fn versions(&self, subject: &str) -> Result<Vec<Version>, RegistryError> {
-        let numbers = match get_all_versions(&self.shared.settings, subject.to_owned()).await {
-            Ok(numbers) => numbers,
+    /// Registers a key's schema. Another's may be there meanwhile, and the registry refuse ours for it.
+    pub(super) async fn register_key(&self, subject: &str, schema: &KeySchema) -> Result<(), RegistryError> {
+        let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.text.to_string());
+        let posted = post_schema(&self.shared.settings, subject.to_owned(), supplied).await;
+        posted.map(drop).map_err(|error| match self.failed(error) {
+            Failed::Refused(reason) => RegistryError::Refused { subject: subject.to_owned(), reason },
+            failed => self.error(failed),
+        })
+    }
+
+    pub(super) async fn first_key(&self, subject: &str) -> Result<Option<First>, RegistryError> {
+        if let Some(first) = self.read(|known| known.firsts.get(subject).cloned()) {
+            return Ok(Some(first));
+        }
+        let numbers = self.numbers(subject).await?;
+        if !numbers.contains(&1) {
+            let gone = || Err(RegistryError::NoFirstKey { subject: subject.to_owned() });
+            return if numbers.is_empty() { Ok(None) } else { gone() };
+        }
+        let found = get_schema_by_subject_and_version(&self.shared.settings, subject, Some(1)).await;
+        let found = found.map_err(|error| self.error(self.failed(error)))?;
+        let first = First { id: SchemaId(found.id), text: found.schema.into() };
+        self.write(|known| known.firsts.insert(subject.to_owned(), first.clone()));
+        Ok(Some(first))
+    }
+
+    /// The numbers of a subject's versions; none where it is unknown.
+    async fn numbers(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
+        match get_all_versions(&self.shared.settings, subject.to_owned()).await {
+            Ok(numbers) => Ok(numbers),
             Err(error) => match self.failed(error) {
-                Failed::NotFound => return Ok(Vec::new()),
-                failed => return Err(self.error(failed)),
+                Failed::NotFound => Ok(Vec::new()),
+                failed => Err(self.error(failed)),
             },
-        };
+        }
+    }
+
+    pub(super) async fn versions(&self, subject: &str) -> Result<Vec<Version>, RegistryError> {
+        let numbers = self.numbers(subject).await?;
         let mut versions = Vec::with_capacity(numbers.len());
         for number in numbers {
             versions.push(self.version(subject, number).await?);
@@ -183,6 +217,7 @@ impl Remote {
         self.write(|known| {
             known.registered.retain(|(registered, _), _| registered != subject);
             known.versions.retain(|(registered, _), _| registered != subject);
+            known.firsts.remove(subject);
         });
         for permanent in ["false", "true"] {
             let deleted = self.shared.client.delete(&["subjects", subject], &[("permanent", permanent)]).await;
@@ -212,10 +247,7 @@ impl Remote {
     }
 
     fn parse(&self, id: SchemaId, text: &str) -> Result<Arc<Schema>, RegistryError> {
-        let schema = Schema::parse_registered(text).map_err(|error| RegistryError::Corrupt {
-            place: self.shared.place.clone(),
-            reason: format!("schema {id}: {error}"),
-        })?;
+        let schema = Schema::parse_registered(text).map_err(|e| unreadable(&self.shared.place, id, text, &e))?;
         let schema = Arc::new(schema);
         self.write(|known| known.by_id.insert(id, schema.clone()));
         Ok(schema)

@@ -9,6 +9,7 @@ mod decode;
 mod evolution;
 mod generate;
 mod json;
+mod keys;
 mod malformed;
 mod registry;
 mod resolution;

@@ -54,6 +54,7 @@ async fn conforms(registry: Registry, prefix: &str) {
     registry.check(&another, &third).await.unwrap();
     assert_eq!(registry.versions(&another).await.unwrap(), [], "checking registers nothing");
     assert_eq!(registry.versions(sales).await.unwrap().len(), 2);
+    crate::keys::pinned(&registry, prefix).await;
 }
 
 #[tokio::test]

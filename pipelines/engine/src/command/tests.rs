@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_schemas::json::to_json;
-use headwater_schemas::{FieldType, Type, Value};
+use headwater_schemas::{FieldType, KeyCodec, Type, Value};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -237,7 +237,8 @@ fn an_event_comes_of_facts() {
         to_json(&ty, &record),
         json!({ "id": id, "name": "n", "size": 7, "colour": "red", "by": "anna", "content": { "blob": "b", "sha256": "ff", "size": 3 } })
     );
-    assert_eq!(make.message_key(&Facts { upload: None, ..facts.clone() }).unwrap(), id.as_bytes());
+    let keys = KeyCodec::offline(&make.topic);
+    assert_eq!(make.message_key(&keys, &Facts { upload: None, ..facts.clone() }).unwrap(), id.as_bytes());
     assert_eq!(make.location(&record).unwrap(), format!("/things/{id}"));
     assert_eq!(make.ids(&record).collect::<Vec<_>>(), [("id", &Value::string(id.as_str()))]);
     assert_eq!(make.blob_of(&record), Some("b"));

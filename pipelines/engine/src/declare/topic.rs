@@ -2,7 +2,7 @@
 
 use super::shape::{self, EVENT, FIELD, Form, Key, Names, Shape};
 use super::{TOMBSTONE, Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
-use crate::source::{Diagnostic, Spanned};
+use crate::source::{Diagnostic, Spanned, nearest};
 use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
 
@@ -11,6 +11,7 @@ pub struct TopicDecl {
     pub topic: Text,
     /// The fields of every event that make the message key.
     pub key: Vec<Text>,
+    pub key_format: KeyFormatDecl,
     pub partitions: Spanned<u32>,
     /// None: forever.
     pub retention_days: Option<Spanned<u32>>,
@@ -22,6 +23,14 @@ pub struct TopicDecl {
     pub was: Vec<(Text, Vec<Text>)>,
     /// Known and skipped.
     pub ignore: Vec<Text>,
+}
+
+/// How the message key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFormatDecl {
+    String,
+    Json,
+    Avro,
 }
 
 /// How a repeat is known, and among how many records of its key.
@@ -48,14 +57,15 @@ pub(super) static TOPIC: Shape = Shape::new(
             Form::Any(&[FIELD, Form::Texts(&FIELD, 1)]),
             "order_id",
             "The field that is the message key: in every event, of one type, never null. What has the same key stands in \
-             one partition, in order. Several fields need `key_format: json`.",
+             one partition, in order. Several fields need `key_format: json` or `avro`.",
         ),
         Key::optional(
             "key_format",
-            Form::Word(&["string", "json"]),
+            Form::Word(&["string", "json", "avro"]),
             "json",
             "How the message key is written: `string` for one field, `json` for several (an object of them, in the order \
-             of `key`, without spaces).",
+             of `key`, without spaces), `avro` for one or several (in Confluent's wire format, with the schema id of \
+             version 1 of the subject `TOPIC-key`).",
         ),
         Key::required(
             "partitions",
@@ -131,9 +141,10 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
     let topic = fields.text("topic", out);
     let topic = topic.filter(|name| check_topic_name(name, out));
     let key = fields.get("key").and_then(|node| read_key(node, out));
-    let format_fits = check_key_format(key.as_deref(), fields.get("key_format"), out);
+    let key_format = read_key_format(key.as_deref(), fields.get("key_format"), out);
     // Of several fields whose format is mistaken nothing is known: it may be the fields that are.
-    let key = key.filter(|key| format_fits || key.len() == 1);
+    let key = key.filter(|key| key_format.is_some() || key.len() == 1);
+    let key_format = key_format.unwrap_or(KeyFormatDecl::String);
     let partitions = fields.integer("partitions", out);
     let retention_days = fields.get("retention").and_then(|node| read_retention(node, out));
     let events = fields.get("events").and_then(|node| read_events(node, out));
@@ -154,7 +165,7 @@ pub fn read(node: &Node, out: &mut Vec<Diagnostic>) -> Option<TopicDecl> {
         out.push(Diagnostic::error(&ignored.span, message).label("of a compacted topic").help(help));
     }
     let partitions = partitions.unwrap_or_else(|| Spanned::new(1, topic.span.clone()));
-    Some(TopicDecl { topic, key, partitions, retention_days, compact, deduplicate, events, was, ignore })
+    Some(TopicDecl { topic, key, key_format, partitions, retention_days, compact, deduplicate, events, was, ignore })
 }
 
 /// The name that a topic's file gives it, whatever else is wrong in there. None where that can be no name.
@@ -209,12 +220,14 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
     (!key.is_empty()).then_some(key)
 }
 
-/// Whether the format is that of the key: of one field its text, of several a JSON object of them.
-fn check_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Diagnostic>) -> bool {
+/// The format, where it is one of the key: of one field its text, of several a JSON object of them, of any Avro.
+fn read_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Diagnostic>) -> Option<KeyFormatDecl> {
     let second = key.and_then(|key| key.get(1));
     let format = node.map(|node| (node, node.as_text().unwrap_or_default()));
     let error = match (format, second) {
-        (None | Some((_, "string")), None) | (Some((_, "json")), Some(_)) => return true,
+        (None | Some((_, "string")), None) => return Some(KeyFormatDecl::String),
+        (Some((_, "json")), Some(_)) => return Some(KeyFormatDecl::Json),
+        (Some((_, "avro")), _) => return Some(KeyFormatDecl::Avro),
         (None, Some(second)) => {
             Diagnostic::error(&second.span, "a key of several fields needs a format").label("a second key field").help(
                 "add `key_format: json`: the message key is `{\"a\":\"x\",\"b\":7}`, in this order and without spaces",
@@ -224,20 +237,21 @@ fn check_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Dia
             .label("of one field")
             .help("write `key_format: json`"),
         // Nothing is known of the key, which was reported.
-        (Some((_, "json")), None) if key.is_none() => return true,
+        (Some((_, "json")), None) if key.is_none() => return Some(KeyFormatDecl::Json),
         (Some((node, "json")), None) => {
             not_yet(&node.span, "key_format: json").help("leave it out: a key of one field is its text")
         }
-        (Some((node, "avro")), _) => not_yet(&node.span, "key_format: avro").help("write `key_format: json`"),
-        (Some((node, _)), _) => {
-            let message = format!("`key_format` must be `string` or `json`, not {}", node.describe());
-            Diagnostic::error(&node.span, message)
-                .label("expected `string` or `json`")
-                .help("leave `key_format` out: it is `string` unless given")
+        (Some((node, text)), _) => {
+            let message = format!("`key_format` must be `string`, `json` or `avro`, not {}", node.describe());
+            let error = Diagnostic::error(&node.span, message).label("expected `string`, `json` or `avro`");
+            match nearest(text, ["string", "json", "avro"]) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error.help("leave `key_format` out: it is `string` unless given"),
+            }
         }
     };
     out.push(error);
-    false
+    None
 }
 
 /// `deduplicate: { by: event_id, last: 64 }`.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use headwater_schemas::topic::write_key;
+use headwater_schemas::key::write_key;
 use headwater_schemas::{Value, ValueRef};
 use sha2::{Digest, Sha256};
 

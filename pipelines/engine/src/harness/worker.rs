@@ -33,6 +33,7 @@ impl Bench {
             for (id, schema) in arrangement::schemas(&plan.topic) {
                 decoder.learn(topic, id, &schema);
             }
+            decoder.learn_keys(topic, headwater_schemas::KeyCodec::offline(&plan.topic));
         }
         Self { topology: topology.clone(), decoder, mutation }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use headwater_schemas::KeyFormat;
 use headwater_schemas::topic::Identity;
 
 use super::{FOLD_VERSION, Needed, TopicPlan, View};
@@ -23,6 +24,9 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
             });
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));
+        }
+        if let KeyFormat::Avro(_) = &plan.topic.key_format {
+            line(&mut out, format_args!("topic {}: keys in avro", plan.topic.name));
         }
         if let Some(deduplicate) = &plan.topic.deduplicate {
             let by = match &deduplicate.by {

@@ -3,11 +3,12 @@
 //! They are slots like the event's fields, filled only for events of which some view reads one. `_event` is none of them:
 //! where an expression is compiled, the event's name is known.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
-use headwater_schemas::{FieldType, RecordType, Type, ValueRef};
+use headwater_schemas::{FieldType, KeyCodec, RecordType, Type, ValueRef};
 
 use crate::batch::Record;
 
@@ -17,7 +18,7 @@ pub(super) const EVENT: &str = "_event";
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metadata {
-    /// The message key as text; null where there is none, or none that is text.
+    /// The message key as text, in every format of keys the same; null where there is none, or none that is text.
     Key,
     /// When the record was written, as its log has it.
     Time,
@@ -73,11 +74,14 @@ impl Metadata {
         }
     }
 
-    pub(crate) fn value<'a>(self, record: &'a Record, bump: &'a Bump) -> ValueRef<'a> {
+    /// `keys`: of the record's topic.
+    pub(crate) fn value<'a>(self, record: &'a Record, keys: &KeyCodec, bump: &'a Bump) -> ValueRef<'a> {
         match self {
-            Key => match record.key.as_deref().map(std::str::from_utf8) {
-                Some(Ok(text)) if !text.contains('\0') => ValueRef::String(text),
-                _ => ValueRef::Null,
+            Key => match record.key.as_deref().and_then(|key| keys.text(key)) {
+                Some(text) if text.contains('\0') => ValueRef::Null,
+                Some(Cow::Borrowed(text)) => ValueRef::String(text),
+                Some(Cow::Owned(text)) => ValueRef::String(bump.alloc_str(&text)),
+                None => ValueRef::Null,
             },
             Time => ValueRef::Timestamp(record.timestamp_ms.saturating_mul(1_000)),
             Offset => ValueRef::Long(record.offset),

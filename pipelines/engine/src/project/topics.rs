@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use headwater_schemas::Schema;
-use headwater_schemas::topic::{Deduplicate, Event, Identity, Topic, has_key_text};
+use headwater_schemas::key::{KeyFormat, KeySchema, KeySchemaError, has_key_text};
+use headwater_schemas::topic::{Deduplicate, Event, Identity, Topic};
 use rayon::prelude::*;
 
 use super::files::{Declared, Files, Kind};
-use crate::declare::topic::DeduplicateDecl;
+use crate::declare::topic::{DeduplicateDecl, KeyFormatDecl};
 use crate::declare::{Text, TopicDecl, topic};
 use crate::source::{Code, Diagnostic, FileId, Sources, Span, Spanned, nearest};
 use crate::unknown::{field_of, is_unknown};
@@ -110,6 +111,7 @@ impl Topics {
             name,
             domain,
             key,
+            key_format: KeyFormat::String,
             partitions: 1,
             retention_days: None,
             compact: false,
@@ -212,6 +214,7 @@ fn file_of(schema: &Schema, folder: &Folder<'_>, sources: &Sources) -> FileId {
 /// The topic and its events, those included that only a mistake of the list leaves out.
 fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out: &mut Vec<Diagnostic>) -> Topic {
     let key: Vec<String> = decl.key.iter().map(|key| key.value.clone()).collect();
+    let before = out.len();
     let sound = check_key(decl, schemas, out);
     let names = decl.events.iter().map(|name| name.value.as_str()).chain(others.iter().copied());
     let mut events = Vec::with_capacity(decl.events.len());
@@ -225,11 +228,14 @@ fn build(decl: &TopicDecl, schemas: &Schemas, others: &[&str], domain: &str, out
         events.push(event);
     }
     check_key_types(decl, &events, out);
+    let is_right = sound && out.len() == before;
+    let key_format = if is_right { key_format(decl, &key, &events, out) } else { KeyFormat::String };
     Topic {
         name: decl.topic.value.clone(),
         domain: domain.to_owned(),
         // Of a mistaken key nothing is known: whatever is keyed is owned by it.
         key: if sound { key } else { Vec::new() },
+        key_format,
         partitions: decl.partitions.value,
         retention_days: decl.retention_days.as_ref().map(|days| days.value),
         compact: decl.compact,
@@ -265,6 +271,30 @@ fn check_key(decl: &TopicDecl, schemas: &Schemas, out: &mut Vec<Diagnostic>) -> 
         );
     }
     out.len() == before
+}
+
+/// How message keys are written; text, where the events are so mistaken that they give no Avro.
+fn key_format(decl: &TopicDecl, key: &[String], events: &[Event], out: &mut Vec<Diagnostic>) -> KeyFormat {
+    match decl.key_format {
+        KeyFormatDecl::String => return KeyFormat::String,
+        KeyFormatDecl::Json => return KeyFormat::Json,
+        KeyFormatDecl::Avro => {}
+    }
+    match KeySchema::of_events(&decl.topic.value, key, events) {
+        Ok(schema) => return KeyFormat::Avro(Arc::new(schema)),
+        Err(error @ KeySchemaError::Differs { .. }) => {
+            let field = decl
+                .key
+                .iter()
+                .find(|name| matches!(&error, KeySchemaError::Differs { field, .. } if *field == name.value));
+            let span = field.map_or(&decl.topic.span, |name| &name.span);
+            let help = "with `key_format: avro` the same value must be the same bytes in every event's key";
+            out.push(Diagnostic::error(span, error.to_string()).label("one key has one form").help(help));
+        }
+        // Of events whose schemas are mistaken, which was reported.
+        Err(KeySchemaError::Invalid(_)) => {}
+    }
+    KeyFormat::String
 }
 
 /// How a repeat is known: by a field of every event, or by the header that commands write.

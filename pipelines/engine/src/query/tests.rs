@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use headwater_schemas::{Event, Topic, avsc};
+use headwater_schemas::{Event, KeyFormat, Topic, avsc};
 
 use super::*;
 use crate::declare;
@@ -41,6 +41,7 @@ fn topic(domain: &str) -> Arc<Topic> {
     Arc::new(Topic {
         name: decl.topic.value.clone(),
         domain: domain.to_owned(),
+        key_format: KeyFormat::String,
         partitions: decl.partitions.value,
         retention_days: None,
         compact: false,

@@ -61,8 +61,9 @@ impl Bench {
         encode(&event.schema, &value, &mut body).expect("encoded");
         wire::frame(id, &body, &mut payload);
         change(&mut payload);
+        let keys = self.registry.key_codec(&plan.topic).await.expect("keys");
         let record = NewRecord {
-            key: Some(plan.topic.message_key(event, &value).into()),
+            key: Some(keys.of_record(event, &value).into()),
             payload: Some(payload.into()),
             timestamp_ms: Some(timestamp_ms),
             ..NewRecord::default()
