@@ -29,7 +29,7 @@ pub use text::{has_key_text, write_key};
 pub enum KeyFormat {
     /// One field, as its text.
     String,
-    /// Several, as a JSON object of them.
+    /// As a JSON object of them.
     Json,
     /// Confluent's wire format, with a schema that the events' own give.
     Avro(Arc<KeySchema>),
@@ -110,7 +110,7 @@ impl KeyCodec {
     /// cannot be in a key.
     pub fn write<'v>(&self, fields: impl IntoIterator<Item = ValueRef<'v>>, out: &mut Vec<u8>) -> bool {
         match &self.form {
-            Form::String | Form::Json => text::write(&self.ty, fields, out),
+            Form::String | Form::Json => text::write(&self.ty, self.as_object(), fields, out),
             Form::Avro(keys) => keys.write(fields, out),
         }
     }
@@ -148,20 +148,21 @@ impl KeyCodec {
     /// Why it is no key of this topic. Where keys are text, what is written is the key, right or wrong.
     pub fn of_text(&self, text: &str) -> Result<Vec<u8>, KeyProblem> {
         let Form::Avro(keys) = &self.form else { return Ok(text.as_bytes().to_vec()) };
-        let (values, mut key, bump) = (text::read(&self.ty, text.as_bytes())?, Vec::new(), Bump::new());
+        let values = text::read(&self.ty, self.as_object(), text.as_bytes())?;
+        let (mut key, bump) = (Vec::new(), Bump::new());
         match keys.write(values.iter().map(|value| value.borrow(&bump)), &mut key) {
             true => Ok(key),
             false => Err(KeyProblem::OtherForm),
         }
     }
 
-    /// A message key as people read it: of one field its text, of several a JSON object of them, in every format. None
+    /// A message key as people read it: text as it is; in Avro of one field its text, of several a JSON object of them. None
     /// where it is no text or, in Avro, no key of this topic.
     pub fn text<'k>(&self, key: &'k [u8]) -> Option<Cow<'k, str>> {
         let Form::Avro(keys) = &self.form else { return std::str::from_utf8(key).ok().map(Cow::Borrowed) };
         let (mut out, bump) = (Vec::new(), Bump::new());
         let values = keys.read(key, &bump).ok()?;
-        text::write(&self.ty, values.iter().copied(), &mut out).then_some(())?;
+        text::write(&self.ty, self.as_object(), values.iter().copied(), &mut out).then_some(())?;
         String::from_utf8(out).ok().map(Cow::Owned)
     }
 
@@ -172,7 +173,7 @@ impl KeyCodec {
     /// Why these bytes are no key of this topic.
     pub fn read(&self, key: &[u8]) -> Result<Vec<Value>, KeyProblem> {
         match &self.form {
-            Form::String | Form::Json => text::read(&self.ty, key),
+            Form::String | Form::Json => text::read(&self.ty, self.as_object(), key),
             Form::Avro(keys) => {
                 let bump = Bump::new();
                 Ok(keys.read(key, &bump)?.iter().map(ValueRef::to_owned).collect())
@@ -194,13 +195,18 @@ impl KeyCodec {
             return if keys.is_key_of(key, fields) { Ok(()) } else { Err(keys.problem(key)) };
         }
         let is_it = match fields.clone().next() {
-            Some(ValueRef::String(text)) if fields.len() == 1 => text.as_bytes() == key,
+            Some(ValueRef::String(text)) if !self.as_object() => text.as_bytes() == key,
             _ => {
                 let mut own = Vec::with_capacity(key.len());
-                text::write(&self.ty, fields, &mut own) && own == key
+                text::write(&self.ty, self.as_object(), fields, &mut own) && own == key
             }
         };
         if is_it { Ok(()) } else { Err(KeyProblem::OfAnother) }
+    }
+
+    /// Whether the text of a key is a JSON object.
+    fn as_object(&self) -> bool {
+        matches!(self.form, Form::Json) || self.ty.fields.len() != 1
     }
 
     /// The key's fields, for messages.

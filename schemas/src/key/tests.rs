@@ -71,6 +71,19 @@ fn keys_as_text() {
 }
 
 #[test]
+fn a_json_key_of_one_field_is_an_object_too() {
+    let topic = topic(SCHEMA, &["id"], "json");
+    let keys = KeyCodec::new(&topic, SchemaId(1));
+    let key = keys.of_record(&topic.events[0], &sold("m\"e", 1));
+    assert_eq!(key, br#"{"id":"m\"e"}"#);
+    assert_eq!(keys.read(&key), Ok(vec![Value::string("m\"e")]));
+    assert_eq!(keys.text(&key).as_deref(), Some(r#"{"id":"m\"e"}"#));
+    assert_eq!(keys.check(&key, [ValueRef::String("m\"e")].into_iter()), Ok(()));
+    assert_eq!(keys.check(b"m\"e", [ValueRef::String("m\"e")].into_iter()), Err(KeyProblem::OfAnother));
+    assert_eq!(keys.read(br#"{ "id":"me"}"#), Err(KeyProblem::OtherForm));
+}
+
+#[test]
 fn an_avro_key_is_framed_with_its_own_schemas_id() {
     let one = topic(SCHEMA, &["id"], "avro");
     let keys = KeyCodec::new(&one, SchemaId(258));

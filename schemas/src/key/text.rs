@@ -1,5 +1,5 @@
-//! Keys as text: of one field its text, of several a JSON object. So they are written by `key_format: string` and `json`,
-//! and so people read them in every format.
+//! Keys as text: one field's text, or a JSON object of the fields. So they are written by `key_format: string` and `json`, and so
+//! people read them in every format.
 
 use std::io::Write;
 
@@ -10,12 +10,17 @@ use crate::instant::{date_text, timestamp_text};
 use crate::types::{RecordType, Type};
 use crate::value::{Value, ValueRef};
 
-/// Appends the text of these fields: one field's text; of several a JSON object of them in that order, without spaces,
+/// Appends the text of these fields: of the one field its text; `as_object` a JSON object of them in that order, without spaces,
 /// whose booleans and whole numbers are bare and whose other values are their texts. False, and nothing written, where one
 /// of them cannot be in a key.
-pub(super) fn write<'v>(ty: &RecordType, fields: impl IntoIterator<Item = ValueRef<'v>>, out: &mut Vec<u8>) -> bool {
+pub(super) fn write<'v>(
+    ty: &RecordType,
+    as_object: bool,
+    fields: impl IntoIterator<Item = ValueRef<'v>>,
+    out: &mut Vec<u8>,
+) -> bool {
     let mut values = fields.into_iter();
-    if let [_] = ty.fields.as_slice() {
+    if !as_object {
         return values.next().is_some_and(|value| write_key(&value, out));
     }
     let start = out.len();
@@ -40,12 +45,14 @@ pub(super) fn write<'v>(ty: &RecordType, fields: impl IntoIterator<Item = ValueR
 }
 
 /// The fields that a text was written of.
-pub(super) fn read(ty: &RecordType, key: &[u8]) -> Result<Vec<Value>, KeyProblem> {
+pub(super) fn read(ty: &RecordType, as_object: bool, key: &[u8]) -> Result<Vec<Value>, KeyProblem> {
     let text = std::str::from_utf8(key).map_err(|_| KeyProblem::NoText)?;
     let unreadable = |why: &str| KeyProblem::Unreadable(why.to_owned());
     let values = match ty.fields.as_slice() {
         [] => return Err(unreadable(NO_EVENTS)),
-        [field] => vec![crate::json::from_text(&field.ty, text).map_err(|problem| unreadable(&problem.message))?],
+        [field] if !as_object => {
+            vec![crate::json::from_text(&field.ty, text).map_err(|problem| unreadable(&problem.message))?]
+        }
         _ => {
             let json = serde_json::from_str(text).map_err(|_| unreadable("expected a JSON object"))?;
             let first =
@@ -57,7 +64,7 @@ pub(super) fn read(ty: &RecordType, key: &[u8]) -> Result<Vec<Value>, KeyProblem
         }
     };
     let (mut again, bump) = (Vec::new(), Bump::new());
-    write(ty, values.iter().map(|value| value.borrow(&bump)), &mut again);
+    write(ty, as_object, values.iter().map(|value| value.borrow(&bump)), &mut again);
     if again == key { Ok(values) } else { Err(KeyProblem::OtherForm) }
 }
 

@@ -3,7 +3,6 @@
 use super::shape::{self, EVENT, FIELD, Form, Key, Names, Shape};
 use super::{TOMBSTONE, Text, check_avro_name, check_topic_name, keep_avro_names, place_of, refuse_tombstone};
 use crate::source::{Diagnostic, Spanned, nearest};
-use crate::yaml::walk::not_yet;
 use crate::yaml::{Kind, Node};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -220,13 +219,13 @@ fn read_key(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Vec<Text>> {
     (!key.is_empty()).then_some(key)
 }
 
-/// The format, where it is one of the key: of one field its text, of several a JSON object of them, of any Avro.
+/// The format, where it is one of the key: of one field its text, of any a JSON object of them, or Avro.
 fn read_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Diagnostic>) -> Option<KeyFormatDecl> {
     let second = key.and_then(|key| key.get(1));
     let format = node.map(|node| (node, node.as_text().unwrap_or_default()));
     let error = match (format, second) {
         (None | Some((_, "string")), None) => return Some(KeyFormatDecl::String),
-        (Some((_, "json")), Some(_)) => return Some(KeyFormatDecl::Json),
+        (Some((_, "json")), _) => return Some(KeyFormatDecl::Json),
         (Some((_, "avro")), _) => return Some(KeyFormatDecl::Avro),
         (None, Some(second)) => {
             Diagnostic::error(&second.span, "a key of several fields needs a format").label("a second key field").help(
@@ -236,11 +235,6 @@ fn read_key_format(key: Option<&[Text]>, node: Option<&Node>, out: &mut Vec<Diag
         (Some((node, "string")), Some(_)) => Diagnostic::error(&node.span, "a key of several fields is no string")
             .label("of one field")
             .help("write `key_format: json`"),
-        // Nothing is known of the key, which was reported.
-        (Some((_, "json")), None) if key.is_none() => return Some(KeyFormatDecl::Json),
-        (Some((node, "json")), None) => {
-            not_yet(&node.span, "key_format: json").help("leave it out: a key of one field is its text")
-        }
         (Some((node, text)), _) => {
             let message = format!("`key_format` must be `string`, `json` or `avro`, not {}", node.describe());
             let error = Diagnostic::error(&node.span, message).label("expected `string`, `json` or `avro`");

@@ -292,7 +292,7 @@ fn read_view(name: Text, node: &Node, out: &mut Vec<Diagnostic>) -> ViewDecl {
         let error = Diagnostic::error(span, format!("`{key}` is of an alias, not of a view"));
         out.push(error.label("not here").help(format!("write `from: {{ it: {{ event: OrderPlaced, {key}: … }} }}`")));
     }
-    fields.finish(&["sort"], out);
+    fields.finish(&[], out);
     // A key that is missing or misspelt is a part of the view; one that is of no meaning changes nothing.
     let misses = |error: &Diagnostic| error.help.as_ref().is_some_and(|help| !help.starts_with("known here"));
     let unsound_keys = told > before || out[told..].iter().any(misses);

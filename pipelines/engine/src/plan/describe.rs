@@ -25,8 +25,13 @@ pub(super) fn describe(decl: &TopologyDecl, topics: &[TopicPlan], views: &[View]
             let fields: Vec<String> = fields.collect();
             line(&mut out, format_args!("event {}/{}: {}", plan.topic.name, event.name, fields.join(", ")));
         }
-        if let KeyFormat::Avro(_) = &plan.topic.key_format {
-            line(&mut out, format_args!("topic {}: keys in avro", plan.topic.name));
+        match &plan.topic.key_format {
+            KeyFormat::Avro(_) => line(&mut out, format_args!("topic {}: keys in avro", plan.topic.name)),
+            KeyFormat::Json if plan.topic.key.len() == 1 => {
+                line(&mut out, format_args!("topic {}: keys in json", plan.topic.name));
+            }
+            // Several fields have no other text.
+            KeyFormat::Json | KeyFormat::String => {}
         }
         if let Some(deduplicate) = &plan.topic.deduplicate {
             let by = match &deduplicate.by {
