@@ -111,7 +111,7 @@ fn changed_by_some(
     (topic, of): (usize, &TopicSource),
 ) -> Vec<(String, Span)> {
     let makes = || of.inputs.iter().flatten().filter(|input| input.role == Role::Create);
-    // What other topics alone say is theirs.
+    // What other topics say is theirs; what they say together with this one is refused where its rows are deleted.
     let says = |column: usize| source.topics.len() == 1 || makes().any(|input| input.arguments[column].is_some());
     let alone = |column: usize| source.topics.len() == 1 || source.topic_of(column) == Some(topic);
     let set = |index: usize| {
@@ -123,7 +123,7 @@ fn changed_by_some(
     };
     let columns =
         source.reducers.iter().enumerate().filter(|(index, reducer)| {
-            says(*index) && !(matches!(reducer, Reducer::Last) && set(*index) && alone(*index))
+            says(*index) && alone(*index) && !(matches!(reducer, Reducer::Last) && set(*index))
         });
     let columns = columns.map(|(index, _)| view.table.columns[view.table.key_len() + index].name.clone());
     let placed = |column: String| {
