@@ -49,6 +49,8 @@ pub enum Mutation {
     MarkersBeforeTakeover,
     /// SQL: the positions are not compared.
     NoSwap,
+    /// SQL: a transaction does not wait for another that has the same rows.
+    NoTurns,
     /// SQL: every write is there at once.
     NoTransaction,
     /// SQL: what is cached outlives what was refused.

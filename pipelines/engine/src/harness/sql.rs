@@ -18,9 +18,17 @@ pub(super) struct Sql {
     topology: Arc<Topology>,
     mutation: Option<Mutation>,
     committed: State,
-    /// The transaction that is open, and whose it is. Transactions that touch the same rows wait for each other, so one at a
-    /// time stands for all.
-    open: Option<(usize, State)>,
+    /// The transaction that is open. Transactions that touch the same rows wait for each other, so one at a time stands for
+    /// all.
+    open: Vec<Open>,
+}
+
+/// A transaction.
+struct Open {
+    worker: usize,
+    /// As it sees the store.
+    state: State,
+    writes: Vec<Write>,
 }
 
 #[derive(Clone, Default)]
@@ -35,7 +43,7 @@ struct State {
 impl Sql {
     pub(super) fn new(topology: Arc<Topology>, mutation: Option<Mutation>) -> Self {
         let views = topology.views.iter().map(|_| BTreeMap::new()).collect();
-        Self { topology, mutation, committed: State { views, ..State::default() }, open: None }
+        Self { topology, mutation, committed: State { views, ..State::default() }, open: Vec::new() }
     }
 
     pub(super) fn positions(&self) -> &Positions {
@@ -47,30 +55,33 @@ impl Sql {
     }
 
     pub(super) fn begin(&mut self, worker: usize, from: &[((usize, i32), Option<i64>)]) -> Result<Begun, Lost> {
-        if self.open.is_some() {
+        if !self.open.is_empty() && self.mutation != Some(Mutation::NoTurns) {
             return Ok(Begun::Waits);
         }
         let stored = |(place, from): &((usize, i32), Option<i64>)| self.committed.positions.get(place) == from.as_ref();
         if !from.iter().all(stored) && self.mutation != Some(Mutation::NoSwap) {
             return Err(Lost);
         }
-        self.open = Some((worker, self.committed.clone()));
+        self.open.push(Open { worker, state: self.committed.clone(), writes: Vec::new() });
         Ok(Begun::Went)
     }
 
     pub(super) fn read(&self, worker: usize, view: usize, key: &[Value]) -> Option<Row> {
-        let state = self.open.as_ref().filter(|open| open.0 == worker).map_or(&self.committed, |open| &open.1);
+        let open = self.open.iter().find(|open| open.worker == worker);
+        let state = open.map_or(&self.committed, |open| &open.state);
         state.views[view].get(&encoded(key)).cloned()
     }
 
     pub(super) fn write(&mut self, worker: usize, write: &Write) -> Result<(), Lost> {
-        let Some((_, state)) = self.open.as_mut().filter(|open| open.0 == worker) else { return Err(Lost) };
+        let Some(index) = self.open.iter().position(|open| open.worker == worker) else { return Err(Lost) };
         if matches!(write, Write::Commit) {
-            self.committed = std::mem::take(state);
-            self.open = None;
+            let done = self.open.swap_remove(index);
+            done.writes.iter().for_each(|write| self.committed.write(&self.topology, write));
             return Ok(());
         }
-        state.write(&self.topology, write);
+        let open = &mut self.open[index];
+        open.state.write(&self.topology, write);
+        open.writes.push(write.clone());
         if self.mutation == Some(Mutation::NoTransaction) {
             self.committed.write(&self.topology, write);
         }
@@ -78,7 +89,7 @@ impl Sql {
     }
 
     pub(super) fn roll_back(&mut self, worker: usize) {
-        self.open = self.open.take().filter(|open| open.0 != worker);
+        self.open.retain(|open| open.worker != worker);
     }
 
     pub(super) fn parked(&self) -> Vec<((usize, i32, i64), Option<String>)> {

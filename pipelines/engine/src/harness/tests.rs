@@ -252,7 +252,7 @@ fn each_rule_taken_out_is_found_out() {
         MarkerLast,
         MarkersBeforeTakeover,
     ];
-    let in_sql = [AnyTopic, NoSwap, NoTransaction, KeptCache, ReadsOutside, PositionsAfterReads];
+    let in_sql = [AnyTopic, NoSwap, NoTurns, NoTransaction, KeptCache, ReadsOutside, PositionsAfterReads];
     let each = in_cassandra.map(|mutation| (Rules::Cassandra, mutation)).into_iter();
     let mut found = String::new();
     for (rules, mutation) in each.chain(in_sql.map(|mutation| (Rules::Sql, mutation))) {

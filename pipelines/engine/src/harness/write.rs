@@ -7,6 +7,7 @@ use crate::fold::{Outcome, encode_key};
 use crate::plan::Topology;
 use crate::table::{Key, Row, RowPosition, Table};
 
+#[derive(Clone)]
 pub(super) enum Write {
     /// Message keys of one partition that are parked from these offsets on.
     Markers {
