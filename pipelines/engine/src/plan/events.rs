@@ -353,11 +353,9 @@ fn key_columns(cx: &mut Context, draft: &mut Draft, keys: &Keys) -> Vec<Column> 
 
 /// The row, or a topic's part of it, is owned where its key holds each field of the topic's key as it is, in every event.
 fn owner(cx: &Context, draft: &Draft, topic: usize, keys: &Keys) -> Option<Owner> {
-    let index = topic;
-    let topic = &cx.topics[topic];
-    let events = || (0..draft.events.len()).filter(|&event| draft.events[event].id.topic == index);
+    let events = || (0..draft.events.len()).filter(|&event| draft.events[event].id.topic == topic);
     let with = draft.with.view().map(|with| &cx.views[with]);
-    let columns = topic.key.iter().enumerate().map(|(i, field)| {
+    let columns = cx.topics[topic].key.iter().enumerate().map(|(i, field)| {
         keys.entries.iter().position(|(_, ast)| {
             let Some(path) = ast.as_ref().and_then(Ast::as_path) else { return false };
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -371,7 +369,7 @@ fn owner(cx: &Context, draft: &Draft, topic: usize, keys: &Keys) -> Option<Owner
             }
         })
     });
-    Some(Owner { topic: index, columns: columns.collect::<Option<_>>()? })
+    Some(Owner { topic, columns: columns.collect::<Option<_>>()? })
 }
 
 /// Whether a shared row is there yet is not for one of its partitions to say: an event that changes rows and makes none would
