@@ -41,6 +41,53 @@ async fn upload(client: &Client, path: &str, content: &str) -> (Json, String) {
     (answer.json().await.expect("JSON"), after)
 }
 
+/// Writes the event of a record under keys that are not its own, and a value of the key's schema.
+async fn append_wrong_keys(log: Log, written: &Record, (expected, id): (&[u8], &str), schema_id: u32) {
+    // The same event under other keys.
+    let other_id = [&[0], &(schema_id + 1).to_be_bytes()[..], &expected[5..]].concat();
+    let of_another = [&expected[..5], b"\x06bob"].concat();
+    for key in [&other_id, &of_another, &expected[..expected.len() - 1].to_vec(), &id.as_bytes().to_vec()] {
+        let payload = written.payload.clone();
+        let record = NewRecord { key: Some(key.clone().into()), payload, ..NewRecord::default() };
+        log.append("document", record).await.expect("appended");
+    }
+    // A value that says to be of the key's schema.
+    let (key, payload) = ([&expected[..5], b"\x06cid"].concat(), expected.to_vec());
+    let record = NewRecord { key: Some(key.into()), payload: Some(payload.into()), ..NewRecord::default() };
+    log.append("document", record).await.expect("appended");
+    log.close().await;
+}
+
+/// Waits until all of that is parked, each for what is wrong with it.
+fn all_are_parked(project: &Project, schema_id: u32) {
+    let started = std::time::Instant::now();
+    let parked = loop {
+        let parked = project.run(&["parked", "list", "--json"]).lines();
+        if parked.len() == 5 {
+            break parked;
+        }
+        assert!(started.elapsed() < DEADLINE, "{parked:?}");
+    };
+    for (reason, key) in [
+        (
+            format!(
+                "misrouted: the message key has the schema id {}, and the keys of this topic have {schema_id}",
+                schema_id + 1
+            ),
+            None,
+        ),
+        ("misrouted: the record's message key is not the event's key".to_owned(), Some("bob")),
+        (format!("schema {schema_id} is no record: it is string"), Some("cid")),
+        ("the message ends in the middle of a value".to_owned(), None),
+        ("misrouted: the message key: expected a zero byte first".to_owned(), None),
+    ] {
+        let found = parked.iter().find(|entry| entry["reason"].as_str().is_some_and(|text| text.contains(&reason)));
+        let found = found.unwrap_or_else(|| panic!("{reason} in {parked:?}"));
+        assert_eq!(found["record"]["_key"].as_str(), key, "{found}");
+        assert_eq!(found["record"]["_key_base64"].is_string(), key.is_none(), "{found}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_write_avro_keys_views_follow_them_and_people_read_them() {
     let project = Project::new();
@@ -76,45 +123,8 @@ async fn commands_write_avro_keys_views_follow_them_and_people_read_them() {
     expected.extend(id.as_bytes());
     assert!(written.iter().all(|record| record.key.as_deref() == Some(&expected)), "{written:?}");
 
-    // The same event under other keys.
-    let other_id = [&[0], &(schema_id + 1).to_be_bytes()[..], &expected[5..]].concat();
-    let of_another = [&expected[..5], b"\x06bob"].concat();
-    for key in [&other_id, &of_another, &expected[..expected.len() - 1].to_vec(), &id.as_bytes().to_vec()] {
-        let payload = written[0].payload.clone();
-        let record = NewRecord { key: Some(key.clone().into()), payload, ..NewRecord::default() };
-        log.append("document", record).await.expect("appended");
-    }
-    // A value that says to be of the key's schema.
-    let (key, payload) = ([&expected[..5], b"\x06cid"].concat(), expected.clone());
-    let record = NewRecord { key: Some(key.into()), payload: Some(payload.into()), ..NewRecord::default() };
-    log.append("document", record).await.expect("appended");
-    log.close().await;
-    let started = std::time::Instant::now();
-    let parked = loop {
-        let parked = project.run(&["parked", "list", "--json"]).lines();
-        if parked.len() == 5 {
-            break parked;
-        }
-        assert!(started.elapsed() < DEADLINE, "{parked:?}");
-    };
-    for (reason, key) in [
-        (
-            format!(
-                "misrouted: the message key has the schema id {}, and the keys of this topic have {schema_id}",
-                schema_id + 1
-            ),
-            None,
-        ),
-        ("misrouted: the record's message key is not the event's key".to_owned(), Some("bob")),
-        (format!("schema {schema_id} is no record: it is string"), Some("cid")),
-        ("the message ends in the middle of a value".to_owned(), None),
-        ("misrouted: the message key: expected a zero byte first".to_owned(), None),
-    ] {
-        let found = parked.iter().find(|entry| entry["reason"].as_str().is_some_and(|text| text.contains(&reason)));
-        let found = found.unwrap_or_else(|| panic!("{reason} in {parked:?}"));
-        assert_eq!(found["record"]["_key"].as_str(), key, "{found}");
-        assert_eq!(found["record"]["_key_base64"].is_string(), key.is_none(), "{found}");
-    }
+    append_wrong_keys(log, &written[0], (&expected, &id), schema_id).await;
+    all_are_parked(&project, schema_id);
     let of_bob = project.run(&["parked", "list", "--key", "bob"]).fine();
     assert!(of_bob.contains(" bob ") && of_bob.lines().count() == 2, "{of_bob}");
     assert_eq!(client.get("/documents").await["items"][0]["versions"], 2, "none of them was applied");

@@ -8,6 +8,8 @@
 //! Where other topics feed the view too, this holds of the part that is the compacted topic's, and it is the topic that
 //! makes the rows: else nothing takes away what a deleted key said.
 
+use headwater_schemas::topic::Topic;
+
 use super::compile::Context;
 use super::{EventInput, EventSource, Reducer, Role, Source, TopicSource, View};
 use crate::declare::{ColumnsDecl, TOMBSTONE, ViewDecl};
@@ -19,10 +21,10 @@ pub(super) fn check(cx: &mut Context, decl: &ViewDecl, view: &View) {
     if view.doubtful {
         return;
     }
-    for (index, of) in
-        source.topics.iter().enumerate().filter(|(_, of)| cx.topics[of.topic].compact).collect::<Vec<_>>()
-    {
-        check_part(cx, decl, view, source, (index, of));
+    for (index, of) in source.topics.iter().enumerate() {
+        if cx.topics[of.topic].compact {
+            check_part(cx, decl, view, source, (index, of));
+        }
     }
 }
 
@@ -67,6 +69,19 @@ fn check_part(
         let what = format!("a condition on `{TOMBSTONE}` keeps rows of keys that are deleted");
         refuse(&decl.name.span, &what, "gone once it is folded anew", "let every record without a value delete");
     }
+    check_roles(decl, &topic, of, &mut refuse);
+    for (column, span) in changed_by_some(decl, view, source, (index, of)) {
+        let help = "give each column `last(…)` of every event";
+        let what = format!("column `{column}` is not what the last record alone says");
+        refuse(&span, &what, "depends on older records", help);
+    }
+}
+
+/// What is said of what depends on records that may be gone: where, what, a label, and what to write instead.
+type Refuse<'r> = &'r mut dyn FnMut(&Span, &str, &str, &str);
+
+/// Says which events do not make a whole row.
+fn check_roles(decl: &ViewDecl, topic: &Topic, of: &TopicSource, refuse: Refuse) {
     for (event, inputs) in of.inputs.iter().enumerate() {
         let name = topic.events.get(event).map(|event| event.name.as_str());
         for (input, name) in inputs.iter().filter_map(|input| Some((input, name?))) {
@@ -95,11 +110,6 @@ fn check_part(
                 Role::Create => {}
             }
         }
-    }
-    for (column, span) in changed_by_some(decl, view, source, (index, of)) {
-        let help = "give each column `last(…)` of every event";
-        let what = format!("column `{column}` is not what the last record alone says");
-        refuse(&span, &what, "depends on older records", help);
     }
 }
 
